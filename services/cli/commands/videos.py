@@ -23,6 +23,8 @@ def register(root: typer.Typer) -> None:
 def list_(
     store: Annotated[str, typer.Option(help="Only of alerts of this store.")] = "",
     state: Annotated[str, typer.Option(help=f"Only in this state: {', '.join(_STATES)}.")] = "",
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="Only of alerts from then on (RFC 3339).")] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="Only of alerts before then.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
@@ -30,7 +32,8 @@ def list_(
     """List the videos of alerts, newest first."""
     from services.cli.client import answer, open_mesh
 
-    query = {"store": store, "state": one_of(state, _STATES, "--state"), "pageSize": str(limit)}
+    wanted = {"store": store, "state": one_of(state, _STATES, "--state"), "from": since, "to": until}
+    query = wanted | {"pageSize": str(limit)}
     given = {name: value for name, value in query.items() if value}
     with open_mesh(state_dir).http(scopes=["videos:read"]) as client:
         page: dict[str, Any] = answer(client.get("/v1/videos", params=given))

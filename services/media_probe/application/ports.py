@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.media_probe.domain.container_formats import Container
-from services.media_probe.domain.video import Alert, Effort, Inspection, State, Video
+from services.media_probe.domain.video import Alert, Effort, Inspection, Video, VideoFilter
 
 
 class RemoteVideo(Protocol):
@@ -96,9 +96,7 @@ class VideoStore(Protocol):
         """The row of an alert."""
         ...
 
-    async def page(
-        self, after: tuple[float, str] | None, limit: int, *, store: str = "", state: State | None = None
-    ) -> Sequence[Video]:
+    async def page(self, wanted: VideoFilter, after: tuple[float, str] | None, limit: int) -> Sequence[Video]:
         """Up to `limit` rows, newest alerts first, after the one with this timestamp and uid."""
         ...
 

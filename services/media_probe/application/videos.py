@@ -1,6 +1,6 @@
 """The use cases behind the RPC methods."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from services.chassis.ids import is_id, new_id
@@ -8,7 +8,7 @@ from services.chassis.paging import Page, PageTokenInvalid, PageTokens, fetch_pa
 from services.media_probe.application.errors import TooManyProbes, VideoNotFound
 from services.media_probe.application.ports import VideoStore
 from services.media_probe.application.prober import Prober
-from services.media_probe.domain.video import State, Video
+from services.media_probe.domain.video import State, Video, VideoFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,7 @@ class ListQuery:
 
     page_size: int = 0
     page_token: str = ""
-    store: str = ""
-    state: State | None = None
+    wanted: VideoFilter = field(default_factory=VideoFilter)
 
 
 class Videos:
@@ -39,7 +38,8 @@ class Videos:
 
     async def list(self, query: ListQuery) -> Page[Video]:
         """Raises PageTokenInvalid."""
-        tokens = PageTokens("videos", store=query.store, state=query.state)
+        wanted = query.wanted
+        tokens = PageTokens("videos", store=wanted.store, state=wanted.state, since=wanted.since, until=wanted.until)
         after = None
         if key := tokens.read(query.page_token, (float, str)):
             after = float(key[0]), str(key[1])
@@ -48,7 +48,7 @@ class Videos:
         return await fetch_page(
             tokens,
             query.page_size,
-            lambda limit: self._store.page(after, limit, store=query.store, state=query.state),
+            lambda limit: self._store.page(wanted, after, limit),
             lambda video: (video.timestamp, video.uid),
         )
 

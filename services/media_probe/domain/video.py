@@ -98,6 +98,17 @@ class Video:
         return self.event_id not in {"", alert.event_id}
 
 
+@dataclass(frozen=True, slots=True)
+class VideoFilter:
+    """Which videos a list has: of alerts of one store (empty: all), in one state, and with timestamps (seconds since
+    the Unix epoch) from `since` on and before `until`."""
+
+    store: str = ""
+    state: State | None = None
+    since: float | None = None
+    until: float | None = None
+
+
 def derive(seen: Inspection, container: str, *, tells_duration: bool = True) -> Facts:
     """Display size from the coded one: the width times the sample aspect ratio, as players do; then width and height
     change places for a quarter turn. Raises ProbeFailed(UNSUPPORTED) without a size."""

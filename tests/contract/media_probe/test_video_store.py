@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from services.media_probe.adapters.postgres.store import PostgresVideoStore
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
 from services.media_probe.application.ports import VideoStore
 from services.media_probe.domain.failure import Failure
-from services.media_probe.domain.video import Alert, Effort, Facts, State, Video
+from services.media_probe.domain.video import Alert, Effort, Facts, State, Video, VideoFilter
 from tests.support.postgres import Schemas
 
 FACTS = Facts(640, 480, 640, 480, 0, "h264", "mp4", timedelta(seconds=2), 25.0)
@@ -150,13 +151,19 @@ async def test_pages_are_newest_first_and_keep_to_what_was_asked(store: VideoSto
     for number in range(1, 7):
         state = State.FAILED if number in (2, 3) else State.PROBED
         assert await store.record(alert(number), row(alert(number), state))
-    first = await store.page(None, 4)
+    first = await store.page(VideoFilter(), None, 4)
     assert [video.uid for video in first] == ["cam-6", "cam-5", "cam-4", "cam-3"]
-    rest = await store.page((first[-1].timestamp, first[-1].uid), 4)
+    rest = await store.page(VideoFilter(), (first[-1].timestamp, first[-1].uid), 4)
     assert [video.uid for video in rest] == ["cam-2", "cam-1"]
-    assert [video.uid for video in await store.page(None, 9, store="store-1")] == ["cam-5", "cam-3", "cam-1"]
-    assert [video.uid for video in await store.page(None, 9, state=State.FAILED)] == ["cam-3", "cam-2"]
-    assert [video.uid for video in await store.page(None, 9, store="store-0", state=State.FAILED)] == ["cam-2"]
+
+    async def listed(**wanted: Any) -> list[str]:
+        return [video.uid for video in await store.page(VideoFilter(**wanted), None, 9)]
+
+    assert await listed(store="store-1") == ["cam-5", "cam-3", "cam-1"]
+    assert await listed(state=State.FAILED) == ["cam-3", "cam-2"]
+    assert await listed(store="store-0", state=State.FAILED) == ["cam-2"]
+    assert await listed(since=1.7e9 + 2, until=1.7e9 + 4) == ["cam-3", "cam-2"]
+    assert await listed(store="store-1", until=1.7e9 + 4) == ["cam-3", "cam-1"]
 
 
 async def test_a_result_that_the_database_refuses_harms_no_other(databases: Databases, repository: Path) -> None:

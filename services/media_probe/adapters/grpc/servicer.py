@@ -5,8 +5,9 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.chassis.grpc.timestamps import time_of
 from services.media_probe.application.videos import ListQuery, Videos
-from services.media_probe.domain.video import State, Video
+from services.media_probe.domain.video import State, Video, VideoFilter
 from tocsin.media_probe.v1 import video_service_pb2 as pb
 from tocsin.media_probe.v1 import video_service_pb2_grpc as rpc
 
@@ -24,7 +25,9 @@ class VideoServicer(rpc.VideoServiceServicer):
     async def ListVideos(self, request: pb.ListVideosRequest, context: Any) -> pb.ListVideosResponse:
         """See the contract."""
         state = State(pb.Video.State.Name(request.state)) if request.state else None
-        page = await self._videos.list(ListQuery(request.page_size, request.page_token, request.store, state))
+        since, until = (at.timestamp() if (at := time_of(request, name)) else None for name in ("from", "to"))
+        wanted = VideoFilter(request.store, state, since, until)
+        page = await self._videos.list(ListQuery(request.page_size, request.page_token, wanted))
         return pb.ListVideosResponse(
             videos=[to_message(video) for video in page.items], next_page_token=page.next_token
         )

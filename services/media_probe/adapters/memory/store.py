@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
 from services.media_probe.application.ports import Known
-from services.media_probe.domain.video import Alert, Effort, State, Video
+from services.media_probe.domain.video import Alert, Effort, State, Video, VideoFilter
 
 
 class InMemoryVideoStore:
@@ -21,16 +21,16 @@ class InMemoryVideoStore:
         """See the port."""
         return self._rows.get(uid)
 
-    async def page(
-        self, after: tuple[float, str] | None, limit: int, *, store: str = "", state: State | None = None
-    ) -> Sequence[Video]:
+    async def page(self, wanted: VideoFilter, after: tuple[float, str] | None, limit: int) -> Sequence[Video]:
         """See the port."""
         found = [
             row
             for row in self._rows.values()
             if (after is None or (row.timestamp, row.uid) < after)
-            and (not store or row.store == store)
-            and (state is None or row.state is state)
+            and (not wanted.store or row.store == wanted.store)
+            and (wanted.state is None or row.state is wanted.state)
+            and (wanted.since is None or row.timestamp >= wanted.since)
+            and (wanted.until is None or row.timestamp < wanted.until)
         ]
         return sorted(found, key=lambda row: (row.timestamp, row.uid), reverse=True)[:limit]
 

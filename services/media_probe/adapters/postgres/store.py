@@ -9,11 +9,12 @@ from typing import Final, Self
 from services.chassis.group_commit import GroupCommit
 from services.chassis.nats import Encoded, encode
 from services.chassis.postgres import Database, Outbox, first_time_many
+from services.chassis.postgres.conditions import Conditions
 from services.media_probe.adapters import events
 from services.media_probe.adapters.postgres import rows
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
 from services.media_probe.application.ports import Known
-from services.media_probe.domain.video import Alert, Effort, State, Video
+from services.media_probe.domain.video import Alert, Effort, State, Video, VideoFilter
 
 CONSUMER: Final = "alerts"
 """Name of the consumer, and of its marks in the inbox."""
@@ -74,30 +75,24 @@ class PostgresVideoStore:
             record = await connection.fetchrow(f"SELECT {_ALL} FROM videos WHERE uid = $1", uid)
         return rows.video(record) if record is not None else None
 
-    async def page(
-        self, after: tuple[float, str] | None, limit: int, *, store: str = "", state: State | None = None
-    ) -> Sequence[Video]:
+    async def page(self, wanted: VideoFilter, after: tuple[float, str] | None, limit: int) -> Sequence[Video]:
         """See the port."""
-        arguments: list[object] = [limit]
-        conditions: list[str] = []
-
-        def add(condition: str, *given: object) -> None:
-            numbers = range(len(arguments) + 1, len(arguments) + 1 + len(given))
-            arguments.extend(given)
-            conditions.append(condition.format(*(f"${number}" for number in numbers)))
-
+        conditions = Conditions(limit)
         if after is not None:
-            add("(reported_at, uid) < ({}, {})", *after)
-        if store:
-            add("store = {}", store)
-        if state is not None:
+            conditions.add("(reported_at, uid) < ({}, {})", *after)
+        if wanted.store:
+            conditions.add("store = {}", wanted.store)
+        if wanted.state is not None:
             # Spelt out where an index has the same condition: a parameter would hide it from the planner.
-            add("state = {}" + (" AND state <> 'PROBED'" if state is not State.PROBED else ""), state.value)
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+            troubled = " AND state <> 'PROBED'" if wanted.state is not State.PROBED else ""
+            conditions.add("state = {}" + troubled, wanted.state.value)
+        if wanted.since is not None:
+            conditions.add("reported_at >= {}", wanted.since)
+        if wanted.until is not None:
+            conditions.add("reported_at < {}", wanted.until)
+        statement = f"SELECT {_ALL} FROM videos /*where*/ ORDER BY reported_at DESC, uid DESC LIMIT $1"
         async with self._database.connection() as connection:
-            found = await connection.fetch(
-                f"SELECT {_ALL} FROM videos {where} ORDER BY reported_at DESC, uid DESC LIMIT $1", *arguments
-            )
+            found = await connection.fetch(conditions.into(statement), *conditions.arguments)
         return [rows.video(record) for record in found]
 
     async def known(self, alert: Alert) -> Known:

@@ -446,7 +446,11 @@ type ListVideosRequest struct {
 	// store to which the list is limited; empty for all.
 	Store string `protobuf:"bytes,3,opt,name=store,proto3" json:"store,omitempty"`
 	// state to which the list is limited; unspecified for all.
-	State         Video_State `protobuf:"varint,4,opt,name=state,proto3,enum=tocsin.media_probe.v1.Video_State" json:"state,omitempty"`
+	State Video_State `protobuf:"varint,4,opt,name=state,proto3,enum=tocsin.media_probe.v1.Video_State" json:"state,omitempty"`
+	// from is the time from which on alerts count, by their timestamp; all when unset.
+	From *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the time before which alerts count; all when unset.
+	To            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -507,6 +511,20 @@ func (x *ListVideosRequest) GetState() Video_State {
 		return x.State
 	}
 	return Video_STATE_UNSPECIFIED
+}
+
+func (x *ListVideosRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListVideosRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
 }
 
 // ListVideosResponse is a page of results.
@@ -706,13 +724,15 @@ const file_tocsin_media_probe_v1_video_service_proto_rawDesc = "" +
 	"\vUNREACHABLE\x10\b\x12\v\n" +
 	"\aCRASHED\x10\t\"2\n" +
 	"\x0fGetVideoRequest\x12\x1f\n" +
-	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid\"\xc7\x01\n" +
+	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid\"\xa3\x02\n" +
 	"\x11ListVideosRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\x1f\n" +
 	"\x05store\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x05store\x12B\n" +
-	"\x05state\x18\x04 \x01(\x0e2\".tocsin.media_probe.v1.Video.StateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"r\n" +
+	"\x05state\x18\x04 \x01(\x0e2\".tocsin.media_probe.v1.Video.StateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12.\n" +
+	"\x04from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"r\n" +
 	"\x12ListVideosResponse\x124\n" +
 	"\x06videos\x18\x01 \x03(\v2\x1c.tocsin.media_probe.v1.VideoR\x06videos\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"=\n" +
@@ -768,20 +788,22 @@ var file_tocsin_media_probe_v1_video_service_proto_depIdxs = []int32{
 	8,  // 3: tocsin.media_probe.v1.Video.probe_duration:type_name -> google.protobuf.Duration
 	9,  // 4: tocsin.media_probe.v1.Video.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 5: tocsin.media_probe.v1.ListVideosRequest.state:type_name -> tocsin.media_probe.v1.Video.State
-	2,  // 6: tocsin.media_probe.v1.ListVideosResponse.videos:type_name -> tocsin.media_probe.v1.Video
-	3,  // 7: tocsin.media_probe.v1.VideoService.GetVideo:input_type -> tocsin.media_probe.v1.GetVideoRequest
-	4,  // 8: tocsin.media_probe.v1.VideoService.ListVideos:input_type -> tocsin.media_probe.v1.ListVideosRequest
-	6,  // 9: tocsin.media_probe.v1.VideoService.ProbeVideo:input_type -> tocsin.media_probe.v1.ProbeVideoRequest
-	7,  // 10: tocsin.media_probe.v1.VideoService.RetryVideo:input_type -> tocsin.media_probe.v1.RetryVideoRequest
-	2,  // 11: tocsin.media_probe.v1.VideoService.GetVideo:output_type -> tocsin.media_probe.v1.Video
-	5,  // 12: tocsin.media_probe.v1.VideoService.ListVideos:output_type -> tocsin.media_probe.v1.ListVideosResponse
-	2,  // 13: tocsin.media_probe.v1.VideoService.ProbeVideo:output_type -> tocsin.media_probe.v1.Video
-	2,  // 14: tocsin.media_probe.v1.VideoService.RetryVideo:output_type -> tocsin.media_probe.v1.Video
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	9,  // 6: tocsin.media_probe.v1.ListVideosRequest.from:type_name -> google.protobuf.Timestamp
+	9,  // 7: tocsin.media_probe.v1.ListVideosRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 8: tocsin.media_probe.v1.ListVideosResponse.videos:type_name -> tocsin.media_probe.v1.Video
+	3,  // 9: tocsin.media_probe.v1.VideoService.GetVideo:input_type -> tocsin.media_probe.v1.GetVideoRequest
+	4,  // 10: tocsin.media_probe.v1.VideoService.ListVideos:input_type -> tocsin.media_probe.v1.ListVideosRequest
+	6,  // 11: tocsin.media_probe.v1.VideoService.ProbeVideo:input_type -> tocsin.media_probe.v1.ProbeVideoRequest
+	7,  // 12: tocsin.media_probe.v1.VideoService.RetryVideo:input_type -> tocsin.media_probe.v1.RetryVideoRequest
+	2,  // 13: tocsin.media_probe.v1.VideoService.GetVideo:output_type -> tocsin.media_probe.v1.Video
+	5,  // 14: tocsin.media_probe.v1.VideoService.ListVideos:output_type -> tocsin.media_probe.v1.ListVideosResponse
+	2,  // 15: tocsin.media_probe.v1.VideoService.ProbeVideo:output_type -> tocsin.media_probe.v1.Video
+	2,  // 16: tocsin.media_probe.v1.VideoService.RetryVideo:output_type -> tocsin.media_probe.v1.Video
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_media_probe_v1_video_service_proto_init() }
