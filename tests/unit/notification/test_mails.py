@@ -30,7 +30,7 @@ def test_any_invoice_mail_can_be_parsed(id_: str, name: str, language: str) -> N
     mail = INVOICES(debt(id=id_, name=name, language=language), b"%PDF-1.3 content")
     message = email.message_from_bytes(mail.content, policy=email.policy.SMTP)
     assert message["To"] == "a@example.org"
-    assert message["Message-ID"] == f"<invoice.{id_}@tocsin.test>"
+    assert message["Message-ID"] == f"<invoice.{id_}@tocsin.test>" == f"<{mail.envelope_id}>"
     assert id_ in message["Subject"]
     assert not message.defects
     assert len(list(message.keys())) == len(set(message.keys())) == 8

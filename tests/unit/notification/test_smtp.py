@@ -30,11 +30,13 @@ class Server:
 
     script: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
     pipelining: bool = True
+    reports: bool = False
     without_recipient: str = "503 5.5.1 no valid recipients"
     per_connection: int = 1000
     taken: list[int] = field(default_factory=list[int])
     content: list[bytes] = field(default_factory=list[bytes])
     log: list[str] = field(default_factory=list[str])
+    lines: list[str] = field(default_factory=list[str])
     connections: int = 0
     writers: list[asyncio.StreamWriter] = field(default_factory=list[asyncio.StreamWriter])
 
@@ -56,9 +58,10 @@ class Server:
             line = (await reader.readuntil(b"\r\n")).decode().strip()
             verb = line[:4].upper()
             self.log.append(verb)
+            self.lines.append(line)
             if verb == "MAIL":
                 step = "421 enough" if carried == self.per_connection else "503 5.5.1 nested" if mail >= 0 else ""
-                number = int(line.partition("SIZE=")[2]) - SIZE
+                number = int(line.partition("SIZE=")[2].partition(" ")[0]) - SIZE
                 step = step or self._step(number, verb)
                 mail = number if step.startswith("250") else mail
             elif verb == "RCPT":
@@ -69,6 +72,7 @@ class Server:
             else:
                 mail, recipient = -1, False
                 extensions = b"250-PIPELINING\r\n" if self.pipelining else b""
+                extensions += b"250-DSN\r\n" if self.reports else b""
                 step = {"EHLO": "250 SIZE", "QUIT": "221 bye"}.get(verb, "250 ok")
                 writer.write(b"250-here\r\n" + extensions if verb == "EHLO" else b"")
             if not await self._say(writer, step):
@@ -230,6 +234,23 @@ async def test_content_arrives_as_it_is() -> None:
     assert server.content == [b"..begins\r\n...two\r\n..\r\nbare\r\nlone\r\n" + rest + b"\r\n.\r\n"]
 
 
+@pytest.mark.parametrize("offered", [True, False])
+async def test_reports_of_its_fate_are_asked_for_where_the_server_makes_any(offered: bool) -> None:
+    server = Server(reports=offered)
+    content = b"x" * SIZE + b"\r\n"
+    async with opened(server) as mailer:
+        for envelope in ("invoice.a=b@c.example", ""):
+            mail = Mail(recipient="a+b@d.example", envelope_id=envelope, content=content)
+            assert isinstance(await mailer.send(mail), Sent)
+    told = [line for line in server.lines if line.startswith(("MAIL", "RCPT"))]
+    plain = ["MAIL FROM:<bell@tocsin.test> SIZE=1002", "RCPT TO:<a+b@d.example>"]
+    asked = [
+        f"{plain[0]} RET=HDRS ENVID=invoice.a+3Db@c.example",
+        f"{plain[1]} NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+2Bb@d.example",
+    ]
+    assert told == [*(asked if offered else plain), *plain]
+
+
 def test_a_recipient_that_is_more_than_an_address_is_none() -> None:
     for bad in ("", "a@b> SIZE=1", "a b@c.d", "a@b\r\nDATA", "ü@b.example", "<a@b.c>"):
         with pytest.raises(ValueError, match="no command of SMTP"):
@@ -254,7 +275,7 @@ STEPS = st.fixed_dictionaries(
 def test_whatever_the_server_does_each_outcome_is_what_became_of_the_email(
     script: dict[int, dict[str, str]], pipelining: bool, per_connection: int, without_recipient: str
 ) -> None:
-    server = Server(script, pipelining, without_recipient, per_connection)
+    server = Server(script, pipelining, False, without_recipient, per_connection)
     found = asyncio.run(outcomes(server, 8))
     for number, outcome in enumerate(found):
         times = server.taken.count(number)

@@ -2,7 +2,7 @@
 
 import html
 from binascii import b2a_base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -49,9 +49,10 @@ class InvoiceComposer:
             "amount": spoken.amount(debt.amount, debt.currency or self._currency),
             "due": spoken.date(debt.due_date),
         }
+        id_ = self._composer.message_id(f"invoice.{debt.id}")
         head = (
             f"To: {debt.email}\r\nDate: {format_datetime(datetime.now(UTC))}\r\n"
-            f"Message-ID: {self._composer.message_id(f'invoice.{debt.id}')}\r\nAuto-Submitted: auto-generated\r\n"
+            f"Message-ID: {id_}\r\nAuto-Submitted: auto-generated\r\n"
             f"{self._unsubscribe}MIME-Version: 1.0\r\n"
         )
         parts = [
@@ -61,7 +62,7 @@ class InvoiceComposer:
         ]
         texts = self._texts(debt, spoken, filled)
         if self._links is not None:
-            return Mail(recipient=debt.email, sender=self._sender, content=b"".join((*parts, texts)))
+            return self._mail(debt, id_, (*parts, texts))
         outer = f"=_{debt.id}"
         parts += [
             f'Content-Type: multipart/mixed; boundary="{outer}"\r\n\r\n--{outer}\r\n'.encode("ascii"),
@@ -71,7 +72,11 @@ class InvoiceComposer:
             _wrapped(pdf),
             f"\r\n--{outer}--\r\n".encode("ascii"),
         ]
-        return Mail(recipient=debt.email, sender=self._sender, content=b"".join(parts))
+        return self._mail(debt, id_, parts)
+
+    def _mail(self, debt: Debt, id_: str, parts: Iterable[bytes]) -> Mail:
+        # What the Message-ID is between its brackets: a report names what a reader of the e-mail sees.
+        return Mail(recipient=debt.email, sender=self._sender, envelope_id=id_[1:-1], content=b"".join(parts))
 
     def _texts(self, debt: Debt, spoken: Language, filled: Mapping[str, str]) -> bytes:
         """What it says, as text and as HTML."""

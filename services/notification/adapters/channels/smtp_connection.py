@@ -56,6 +56,7 @@ class SmtpConnection(asyncio.Protocol):
         """Takes over a connection that has been greeted."""
         self.pipelining = client.supports_extension("pipelining")
         self.sizes = client.supports_extension("size")
+        self.reports = client.supports_extension("dsn")
         self.used = 0
         self.reset = False
         self.rested_at = 0.0

@@ -87,12 +87,17 @@ class Dialogue:
         return commands
 
     def _commands(self, mail: Mail) -> list[_Command]:
-        times, size = self._timeouts, f" SIZE={len(mail.content)}" if self._connection.sizes else ""
+        times, sender = self._timeouts, f"MAIL FROM:<{mail.sender or self._sender}>"
+        recipient = f"RCPT TO:<{mail.recipient}>"
+        if self._connection.sizes:
+            sender += f" SIZE={len(mail.content)}"
+        if mail.envelope_id and self._connection.reports:
+            # The head is enough to say which e-mail it was; of one that arrives nothing is reported.
+            sender += f" RET=HDRS ENVID={_xtext(mail.envelope_id)}"
+            recipient += f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{_xtext(mail.recipient)}"
         commands = [
-            _Command(
-                "MAIL", f"MAIL FROM:<{mail.sender or self._sender}>{size}\r\n".encode("ascii"), (_DONE,), times.mail
-            ),
-            _Command("RCPT", f"RCPT TO:<{mail.recipient}>\r\n".encode("ascii"), (_DONE, _FORWARDED), times.rcpt),
+            _Command("MAIL", f"{sender}\r\n".encode("ascii"), (_DONE,), times.mail),
+            _Command("RCPT", f"{recipient}\r\n".encode("ascii"), (_DONE, _FORWARDED), times.rcpt),
             _Command("DATA", b"DATA\r\n", (_GO_ON,), times.data),
         ]
         if self._connection.reset:
@@ -152,6 +157,11 @@ class Dialogue:
 
 def _lines(commands: list[_Command] | tuple[()]) -> bytes:
     return b"".join(command.line for command in commands)
+
+
+def _xtext(text: str) -> str:
+    """As parameters of RFC 3461 (4) hold it."""
+    return text.replace("+", "+2B").replace("=", "+3D")
 
 
 def _wire(content: bytes) -> bytes:

@@ -143,15 +143,17 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """An e-mail ready to be handed over; `sender` is empty where it is the deployment's. Raises ValueError for what no
-    command of SMTP may hold."""
+    """An e-mail ready to be handed over; `sender` is empty where it is the deployment's. Reports of its fate shall call
+    it by `envelope_id` (RFC 3461); empty where none are asked for. Raises ValueError for what no command of SMTP may
+    hold."""
 
     recipient: str
     sender: str = ""
+    envelope_id: str = ""
     content: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if _PATH.fullmatch(self.recipient) is None or (self.sender and _PATH.fullmatch(self.sender) is None):
+        if not all(map(_PATH.fullmatch, (self.recipient, self.sender or "-", self.envelope_id or "-"))):
             raise ValueError("the address holds characters that no command of SMTP may have")
 
 
