@@ -87,7 +87,7 @@ def history(debt: DebtArgument, json: JsonOption = False, state_dir: StateDirOpt
         (
             one["changeTime"][:19].replace("T", " "),
             one["status"],
-            one.get("by") or one.get("event", ""),
+            " by ".join(filter(None, (one.get("event"), one.get("by")))),
             one.get("note", ""),
         )
         for one in changes

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from services.chassis.errors import Unavailable
 from services.notification.adapters.memory.documents import InMemoryDocuments
 from services.notification.adapters.nats.events import INVOICE_LETTERS
 from services.notification.adapters.postgres.dead_letters import PostgresDeadLetters
@@ -61,6 +62,23 @@ async def test_nothing_personal_is_left_of_a_debtor(
     assert (await rig.invoices.get("d4")).state is InvoiceState.CANCELLED
     told = [(one.debt, one.state) for one in await rig.told_invoices() if one.debt in ("d1", "d4")]
     assert told == [("d1", "STORED"), ("d1", "MAILED"), ("d4", "CANCELLED")]
+
+
+class Away(InMemoryDocuments):
+    """A store that does not answer any more."""
+
+    async def get(self, name: str) -> bytes | None:
+        raise Unavailable("away")
+
+
+async def test_nothing_is_forgotten_before_the_pdf_is_gone(rig: Rig) -> None:
+    await rig.invoices.register("e1", [of("d1", "11")])
+    [claimed] = await claim(rig)
+    await rig.invoices.stored([(claimed, Place(object="o", offset=0, length=2))])
+    with pytest.raises(Unavailable):
+        await InvoiceErasure(rig.erasures, Away()).erase(DebtorData(government_id="11"))
+    found = await rig.invoices.get("d1")
+    assert (found.debt.name, found.place) == ("José", Place(object="o", offset=0, length=2))
 
 
 async def test_by_address_whatever_its_case_and_by_debt_and_file(rig: Rig, erasure: InvoiceErasure) -> None:

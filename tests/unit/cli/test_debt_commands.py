@@ -259,11 +259,12 @@ def test_a_history_says_who_or_what(edge: Put, capsys: pytest.CaptureFixture[str
     changes = [
         {"status": "REGISTERED", "changeTime": time, "event": "REGISTERED"},
         {"status": "PAID", "changeTime": time, "by": "ann", "note": "by transfer"},
+        {"status": "PAID", "changeTime": time, "by": "eve", "event": "ERASED"},
     ]
     edge(lambda _: {"changes": changes})
     assert run(["debts", "history", "D-1"]) == 0
     shown = capsys.readouterr().out
-    assert all(text in shown for text in ("2026-11-30 10:00:00", "PAID", "ann", "by transfer"))
+    assert all(text in shown for text in ("2026-11-30 10:00:00", "PAID", "ann", "by transfer", "ERASED by eve"))
     assert run(["debts", "history", "D-1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == changes
 
