@@ -1,6 +1,7 @@
 """A bucket of an S3-compatible object storage."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Final, TypeVar
+from xml.etree.ElementTree import ParseError
 
 import aiohttp
 from aiohttp_s3_client import S3Client
@@ -51,10 +53,11 @@ class Bucket:
         self._public = self._client_at(session, address.public_endpoint)
 
     async def put(self, key: str, content: bytes) -> None:
-        """Returns once it is stored, in place of what was there. Raises Unavailable."""
+        """Returns once it is stored, in place of what was there; the storage checks what came. Raises Unavailable."""
+        digest = hashlib.sha256(content).hexdigest()
 
         async def send() -> None:
-            async with self._client.put(self._path(key), content) as answer:
+            async with self._client.put(self._path(key), content, content_sha256=digest) as answer:
                 await self._check(answer)
 
         await self._tried(send)
@@ -67,7 +70,10 @@ class Bucket:
                 if answer.status == _NOT_FOUND:
                     return None
                 await self._check(answer)
-                return Fetched(await answer.read(), parsedate_to_datetime(answer.headers["Last-Modified"]))
+                modified = answer.headers.get("Last-Modified")
+                if modified is None:
+                    raise _Passing("an answer without Last-Modified")
+                return Fetched(await answer.read(), parsedate_to_datetime(modified))
 
         return await self._tried(fetch)
 
@@ -120,7 +126,10 @@ class Bucket:
         params = {"list-type": "2", "prefix": prefix, **({"continuation-token": token} if token else {})}
         async with self._client.get(f"/{self._address.bucket}", params=params) as answer:
             await self._check(answer)
-            found, _, following = parse_list_objects(await answer.read())
+            try:
+                found, _, following = parse_list_objects(await answer.read())
+            except (ParseError, ValueError, AssertionError) as error:
+                raise _Passing(f"no list of objects: {error!r}") from error
         return [StoredObject(one.key, one.etag.strip('"'), one.size, one.last_modified) for one in found], following
 
     async def _tried(self, do: Callable[[], Awaitable[T]]) -> T:
@@ -137,7 +146,8 @@ class Bucket:
         """Raises Unavailable for what no other attempt will change."""
         if answer.status >= 500 or answer.status == 429:
             raise _Passing(f"HTTP {answer.status}")
-        if answer.status >= 400:
+        # Also a redirect: a bucket of another region answers with one that says nothing to follow.
+        if answer.status >= 300:
             raise self._unavailable(_Passing(f"HTTP {answer.status}: {(await answer.text())[:300]}"))
 
     def _unavailable(self, error: BaseException) -> Unavailable:

@@ -1,6 +1,8 @@
 """A bucket, over good lines and bad ones."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import timedelta
 
 import httpx
@@ -101,3 +103,43 @@ async def test_a_storage_that_is_away_is_unavailable(s3_bucket: BucketAddress) -
             with pytest.raises(Unavailable):
                 await call
         assert line.connections >= 12
+
+
+async def answered(text: bytes, head: bytes) -> AsyncGenerator[BucketAddress]:
+    """A storage that gives everybody this answer."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (head, len(text), text))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield BucketAddress(
+            endpoint=url, public_endpoint=url, region="r", bucket="b", access_key_id="a", secret_access_key="s"
+        )
+
+
+@pytest.mark.parametrize(
+    ("head", "text"),
+    [
+        (b"200 OK", b"<html>log in here"),
+        (b"200 OK", b"<ListBucketResult><Contents><Key>x</Key>"),
+        (b"301 Moved Permanently", b"<Error><Code>PermanentRedirect</Code></Error>"),
+        (b"403 Forbidden", b"<Error><Code>SignatureDoesNotMatch</Code></Error>"),
+        (b"503 Service Unavailable", b"<Error><Code>SlowDown</Code></Error>"),
+    ],
+)
+async def test_an_answer_that_is_none_is_unavailable(head: bytes, text: bytes) -> None:
+    async with aclosing(answered(text, head)) as servers:
+        address = await anext(servers)
+        async with open_bucket(address, agent="tests") as bucket:
+            with pytest.raises(Unavailable):
+                [one async for one in bucket.objects("")]
+            with pytest.raises(Unavailable):
+                await bucket.get("x")
+            if not head.startswith(b"200"):
+                with pytest.raises(Unavailable):
+                    await bucket.put("x", b"")

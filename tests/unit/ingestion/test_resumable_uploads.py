@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import timedelta
 from io import FileIO
 
@@ -15,7 +15,7 @@ from services.ingestion.adapters.memory.announced_uploads import MemoryUploads
 from services.ingestion.adapters.memory.debt_files import MemoryDebtFiles
 from services.ingestion.adapters.memory.debt_profiles import MemoryDebtProfiles
 from services.ingestion.adapters.memory.debt_tables import DebtTables
-from services.ingestion.application.debts import resumable_uploads
+from services.ingestion.application.debts import resumable_uploads, whole_uploads
 from services.ingestion.application.debts.announced_ports import Claim
 from services.ingestion.application.debts.announced_uploads import AnnouncedOptions, AnnouncedUploads
 from services.ingestion.application.debts.profiles import DebtProfiles
@@ -76,15 +76,17 @@ class World:
 
         working = asyncio.create_task(self.whole.run())
         try:
-            await eventually(over)
+            await eventually(over, timeout=30)
         finally:
             await cancel(working)
         return await self.store.get(upload.id)
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_parts_and_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(resumable_uploads, "PART_SIZE", 100)
+    for name in ("_LOOK", "_AGAIN"):
+        monkeypatch.setattr(whole_uploads, name, timedelta(milliseconds=10))
     principal.enter(principal.Principal("ann", frozenset({"*"}), frozenset()))
     yield
     principal.enter(None)
@@ -239,3 +241,26 @@ async def test_what_a_process_has_begun_another_one_goes_on_with() -> None:
     file = await second.files.get(upload.id)
     assert (file.state, file.counts.accepted) == (FileState.COMPLETED, 2000)
     assert sum(len(batch) for batch in second.tables.registered) == 2000
+
+
+async def test_a_fault_of_ours_holds_up_no_other_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_uploads, "_ATTEMPTS", 2)
+    world = World()
+    bad, good = await world.create(), await world.create()
+
+    def content_of(upload: AnnouncedUpload) -> AsyncGenerator[bytes]:
+        if upload.id == bad.id:
+            raise RuntimeError("a bug")
+        return world.store.content(upload)
+
+    world.whole = WholeUploads(
+        world.store, world.store, world.files, world.uploads, {UploadWay.RESUMABLE: content_of}, lease=LEASE
+    )
+    for upload in (bad, good):
+        await world.resumable.append(head(upload), pieces(FILE))
+    assert (await world.ended(good)).state is UploadState.ENDED
+    failed = await world.ended(bad)
+    assert (failed.state, failed.error) == (
+        UploadState.FAILED,
+        "something went wrong in the service; it has been logged",
+    )

@@ -26,6 +26,7 @@ _LOOK: Final = timedelta(seconds=3)
 """How often uploads are looked for that another process has received, or has begun and not ended."""
 _AGAIN: Final = timedelta(seconds=2)
 _ATTEMPTS: Final = 20
+_OUR_FAULT: Final = "something went wrong in the service; it has been logged"
 
 Content: TypeAlias = Callable[[AnnouncedUpload], AsyncGenerator[bytes]]
 
@@ -101,21 +102,25 @@ class WholeUploads:
             pieces = self._contents[claim.upload.way](claim.upload)
             async with aclosing(pieces), aclosing(verified(said, pieces)) as content:
                 await self._uploads.upload(replace(upload_of(said, upload_id), resumable=True), content)
-        except DomainError as error:
+        except Exception as error:
+            if not isinstance(error, DomainError):
+                log.exception("upload failed", upload=upload_id)
             if await self._goes_on(claim, error):
                 # Neither a place that is missing nor somebody else who works on the file is a fault.
-                counted = isinstance(error, Unavailable)
+                counted = not isinstance(error, TooManyUploads | ResourceExists)
                 await self._parts.release(claim, _AGAIN, counted=counted)
                 return
             # Where there is a debt file, it says so itself.
-            await self._store.fail(upload_id, error.message)
+            await self._store.fail(upload_id, error.message if isinstance(error, DomainError) else _OUR_FAULT)
         await self._parts.end(claim)
 
-    async def _goes_on(self, claim: Claim, error: DomainError) -> bool:
+    async def _goes_on(self, claim: Claim, error: Exception) -> bool:
         """Whether the upload is to be worked on again: what broke off may go on, unless its file has ended."""
-        if isinstance(error, Unavailable) and claim.attempts >= _ATTEMPTS:
+        if isinstance(error, TooManyUploads):
+            return True
+        if isinstance(error, DomainError) and not isinstance(error, Unavailable | ResourceExists):
             return False
-        if not isinstance(error, TooManyUploads | Unavailable | ResourceExists):
+        if claim.attempts >= _ATTEMPTS and not isinstance(error, ResourceExists):
             return False
         try:
             return not (await self._files.get(claim.upload.id)).state.final
