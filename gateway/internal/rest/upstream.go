@@ -11,9 +11,12 @@ import (
 	"tocsin/gateway/internal/problem"
 )
 
+// stalled is a client that has sent nothing for so long after its call has ended.
+const stalled = 2 * time.Second
+
 // Upstream gives the answer to a call into which a body goes. send hands the body on, and gives what is wrong with the body, or
 // io.EOF when the call takes nothing more (as its Send does). A service that has enough of a client ends the call early: then
-// nothing more is read of the body, however long the client keeps it open, and the service's error is what counts.
+// the body is not waited for, however long the client keeps it open, and the service's error is what counts.
 func Upstream[Request, Answer any](w http.ResponseWriter, call grpc.ClientStreamingClient[Request, Answer], send func() error) (*Answer, error) {
 	control := http.NewResponseController(w)
 	answer, sent, ended := new(Answer), make(chan struct{}), make(chan error, 1)
@@ -24,7 +27,8 @@ func Upstream[Request, Answer any](w http.ResponseWriter, call grpc.ClientStream
 		select {
 		case <-sent:
 		default:
-			cut = control.SetReadDeadline(time.Now()) == nil
+			// A client that sends is met at its next bytes, and the rest of its body is read over as of any that is refused.
+			cut = control.SetReadDeadline(time.Now().Add(stalled)) == nil
 		}
 	}()
 	broken := send()
