@@ -49,6 +49,8 @@ class VideoServer:
             return web.Response(status=404)
         tag = f'"{hash(data) & 0xFFFFFFFF:x}"' if self.etags else ""
         headers = {"ETag": tag} if tag else {}
+        if tag and request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers=headers)
         asked = request.http_range
         stale = request.headers.get("If-Range", tag) != tag
         if asked.start is None or stale:

@@ -9,8 +9,18 @@ from services.media_probe.domain.container_formats import Container
 from services.media_probe.domain.video import Alert, Effort, Inspection, Video, VideoFilter
 
 
+class Unchanged(Exception):
+    """The video is still what it was when it had the tag that it was opened with."""
+
+
 class RemoteVideo(Protocol):
     """One video on its server, read in ranges within a budget."""
+
+    @property
+    def tag(self) -> str:
+        """What the server vouches for the bytes with (a strong ETag), once something was read; empty where it does
+        not."""
+        ...
 
     @property
     def size(self) -> int | None:
@@ -24,15 +34,16 @@ class RemoteVideo(Protocol):
 
     async def read(self, offset: int, length: int, ahead: int = 0) -> bytes:
         """`length` bytes at `offset`, fewer only where the file ends. Up to `ahead` more may be fetched along. What was
-        read before is not fetched again. Raises ProbeFailed."""
+        read before is not fetched again. Raises ProbeFailed, and Unchanged by the first read."""
         ...
 
 
 class VideoSource(Protocol):
     """Opens videos."""
 
-    def open(self, url: str) -> AbstractAsyncContextManager[RemoteVideo]:
-        """Nothing is fetched before the first read. Raises ProbeFailed."""
+    def open(self, url: str, known: str = "") -> AbstractAsyncContextManager[RemoteVideo]:
+        """Nothing is fetched before the first read. `known`: a tag of bytes that need not be read again. Raises
+        ProbeFailed."""
         ...
 
 

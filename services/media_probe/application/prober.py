@@ -2,17 +2,30 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
 from services.chassis.origins import Origin
-from services.media_probe.application.ports import Demuxer, Indigestible, Missing, Piece, RemoteVideo, VideoSource
+from services.media_probe.application.ports import (
+    Demuxer,
+    Indigestible,
+    Missing,
+    Piece,
+    RemoteVideo,
+    Unchanged,
+    VideoSource,
+)
 from services.media_probe.domain.container_formats import Container, sniff
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.mp4 import find_header
 from services.media_probe.domain.plain_headers import plain_header
 from services.media_probe.domain.target import TargetRule
 from services.media_probe.domain.video import Effort, Facts, Inspection, derive
+
+_SEEN: Final = 10_000
+"""Videos that a process remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,8 @@ class Prober:
         self._demuxer = demuxer
         self._target = target
         self._limits = limits
+        self._seen: OrderedDict[str, tuple[str, Facts]] = OrderedDict()
+        """What was found last at a URL, and the tag of the bytes."""
 
     def origin(self, video: str) -> str:
         """Who is asked for a video; empty where nobody is."""
@@ -59,8 +74,15 @@ class Prober:
         facts, error = None, None
         scope = asyncio.timeout(self._limits.within.total_seconds())
         try:
-            async with scope, self._source.open(self._target.resolve(video)) as remote:
-                facts = await self._look(remote)
+            url = self._target.resolve(video)
+            tag, before = self._seen.get(url, ("", None))
+            async with scope, self._source.open(url, tag) as remote:
+                try:
+                    facts = await self._look(remote)
+                except Unchanged:
+                    facts = before
+                else:
+                    self._remember(url, remote.tag, facts)
         except ProbeFailed as failure:
             error = failure
         except TimeoutError:
@@ -70,6 +92,13 @@ class Prober:
         took = timedelta(seconds=time.perf_counter() - began)
         effort = remote.effort if remote is not None else Effort()
         return Outcome(replace(effort, took=took), facts, error)
+
+    def _remember(self, url: str, tag: str, facts: Facts) -> None:
+        self._seen.pop(url, None)
+        if tag:
+            self._seen[url] = (tag, facts)
+            if len(self._seen) > _SEEN:
+                self._seen.popitem(last=False)
 
     async def _look(self, remote: RemoteVideo) -> Facts:
         head = await remote.read(0, self._limits.first_bytes)

@@ -66,6 +66,22 @@ async def test_every_other_kind_that_libav_reads_tells_its_size(open_rig: OpenRi
             assert outcome.effort.bytes_fetched <= 64 * 1024 or name == "junk.mpg", name
 
 
+async def test_the_same_video_again_costs_one_request_and_no_bytes(open_rig: OpenRig) -> None:
+    small, large = make_video("mp4", "libx264", audio="aac", frames=30), make_video("mp4", "libx264", size=(1280, 720))
+    async with vs.video_server({"a.mp4": small}) as server, open_rig(server) as rig:
+        first = await rig.prober.probe("/a.mp4")
+        again = await rig.prober.probe("/a.mp4")
+        assert (again.facts, again.effort.bytes_fetched, again.effort.requests) == (first.facts, 0, 1)
+        server.files["/a.mp4"] = large
+        changed = await rig.prober.probe("/a.mp4")
+        assert changed.facts is not None
+        assert (changed.facts.width, changed.effort.bytes_fetched > 0) == (1280, True)
+        assert (await rig.prober.probe("/a.mp4")).effort.bytes_fetched == 0
+        server.etags = False  # nobody vouches for the bytes
+        for _ in range(2):
+            assert (await rig.prober.probe("/a.mp4")).effort.bytes_fetched > 0
+
+
 async def test_an_index_at_the_end_is_one_jump_over_the_media(open_rig: OpenRig) -> None:
     video = make_video("mp4", "libx264", audio="aac", frames=30)
     # Half a gigabyte of media, of which nothing exists: the walk must not touch it.

@@ -16,10 +16,12 @@ from yarl import URL
 from services.chassis.net_guard import AddressBlocked, NameUnresolved
 from services.media_probe.adapters.http.byte_ranges import ByteRanges
 from services.media_probe.adapters.http.range_response import REDIRECTS, Beyond, Part, read_head, strong_tag
+from services.media_probe.application.ports import Unchanged
 from services.media_probe.domain.failure import Failure, ProbeFailed
 from services.media_probe.domain.video import Effort
 
 MAX_REDIRECTS = 3
+_NOT_MODIFIED = 304
 _CUT = (aiohttp.ClientConnectionError, ConnectionError)
 _PIECE = 64 * 1024
 
@@ -41,7 +43,10 @@ class RemoteFile:
         url: str,
         budget: FileBudget,
         redirect: Callable[[str, str], str],
+        known: str = "",
     ) -> None:
+        """`known`: a tag of bytes that need not be read again."""
+        self._known = known
         self._session = session
         self._url = url
         self._budget = budget
@@ -57,6 +62,11 @@ class RemoteFile:
     def size(self) -> int | None:
         """Bytes of the file, once known."""
         return self._end
+
+    @property
+    def tag(self) -> str:
+        """See the port `RemoteVideo`."""
+        return self._tag
 
     @property
     def effort(self) -> Effort:
@@ -93,6 +103,10 @@ class RemoteFile:
                 if answer.status in REDIRECTS and location is not None:
                     self._url = self._redirect(self._url, location)
                     continue
+                if answer.status == _NOT_MODIFIED and self._known:
+                    answer.release()
+                    raise Unchanged
+                self._known = ""
                 if answer.status == 206 and self._encoding(answer):
                     # A range of a compressed body is of no use to anybody.
                     raise ProbeFailed(Failure.UNREACHABLE, "the video server compresses ranges")
@@ -117,6 +131,8 @@ class RemoteFile:
         headers = {"Range": f"bytes={start}-{last}", "Accept-Encoding": "identity"}
         if self._tag:
             headers["If-Range"] = self._tag
+        elif self._known:
+            headers["If-None-Match"] = self._known
         self._requests += 1
         with _translated():
             return await self._session.get(URL(self._url, encoded=True), headers=headers, allow_redirects=False)

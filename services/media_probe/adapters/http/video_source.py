@@ -33,9 +33,9 @@ class HttpVideoSource:
         self._budget = budget
 
     @asynccontextmanager
-    async def open(self, url: str) -> AsyncGenerator[RemoteFile, None]:
-        """A file whose transfer is cut when the block ends. Its reads raise ProbeFailed."""
-        file = RemoteFile(self._session, url, self._budget, self._target.redirect)
+    async def open(self, url: str, known: str = "") -> AsyncGenerator[RemoteFile, None]:
+        """A file whose transfer is cut when the block ends. Its reads raise ProbeFailed, the first one Unchanged."""
+        file = RemoteFile(self._session, url, self._budget, self._target.redirect, known)
         try:
             yield file
         finally:
