@@ -40,7 +40,9 @@ def changing(store: InvoiceStore) -> Changing:
         done = iter(await store.change([change for group in groups for change in group]))
         return [list(islice(done, len(group))) for group in groups]
 
-    return GroupCommit("invoices", flush, limit=100, keep_abandoned=True)
+    # A mailer waits for two commits around each of its groups: no commit should wait for another as well.
+    patience = timedelta(milliseconds=3)
+    return GroupCommit("invoices", flush, limit=100, lanes=3, patience=patience, keep_abandoned=True)
 
 
 class InvoiceWork:
