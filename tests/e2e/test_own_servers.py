@@ -24,6 +24,8 @@ from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
 from tests.support.rest import trust
 
+pytestmark = pytest.mark.chaos
+
 
 class Host:
     """`tocsin` on one host."""

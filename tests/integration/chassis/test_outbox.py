@@ -92,6 +92,7 @@ def told(metric: str) -> float:
     return REGISTRY.get_sample_value(metric, {"schema": SCHEMA}) or 0.0
 
 
+@pytest.mark.chaos
 async def test_what_waits_is_told_by_the_relay_that_works(
     chassis_dsn: str, chassis_database: Database, nats_connection: NatsConnection, publisher: Publisher
 ) -> None:

@@ -15,7 +15,7 @@ SMALL = fitted(TopologyOptions(), 0)
 async def test_limits_shrink_and_grow_with_the_disk(nats_url: str) -> None:
     async with open_nats(nats_url, name="tests") as connection:
         await ensure_streams(connection, TopologyOptions())
-        assert len(await ensure_streams(connection, SMALL)) == 12
+        assert len(await ensure_streams(connection, SMALL)) == 13
         assert (await connection.js.stream_info(READINGS)).config.max_bytes == 16 * MIB
         assert await ensure_streams(connection, SMALL) == []
         await ensure_streams(connection, TopologyOptions())
@@ -40,6 +40,6 @@ async def test_a_server_without_room_is_told_with_figures(nats_servers: Callable
     options = replace(TopologyOptions(), max_bytes={WINDOWS: 200 * 1024 * MIB})
     async with open_nats(server.url, name="tests") as connection:
         with pytest.raises(
-            NoRoomForStreams, match=r"no room for WINDOWS \(204,800 MiB\): all streams may take 213,504"
+            NoRoomForStreams, match=r"no room for WINDOWS \(204,800 MiB\): all streams may take 213,760"
         ):
             await ensure_streams(connection, options)

@@ -266,6 +266,7 @@ async def test_passing_failures_are_retried_in_sight(service: Service) -> None:
     assert [event.attempt for event in service.of(VideoProbeStarted, "u1")] == [1, 2, 3]
 
 
+@pytest.mark.chaos
 async def test_a_server_that_hangs_keeps_no_other_one_waiting(
     databases: Databases, nats_url: str, nats_connection: NatsConnection, publisher: Publisher, tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import asyncpg
 import nats
 
+import pytest
+
 from services.cli.runtime.instance import running_instance
 from services.cli.runtime.nats_accounts import RUNTIME_USER
 from services.cli.runtime.settings import SERVICES
@@ -122,6 +124,7 @@ def test_logs_follow_what_happens_next(shell: Shell, repository: Path) -> None:
         assert following.wait(10) == 130
 
 
+@pytest.mark.chaos
 async def test_migrate_prepares_what_is_missing_and_says_so(shell: Shell) -> None:
     listed = json.loads(shell("migrate", "--dry-run", "--json").output)
     assert not shell.state.root.exists(), "a look leaves nothing behind"

@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Callable
 
+import pytest
+
 from tests.integration.runtime.conftest import CommandLine, processes_of
 
 Make = Callable[..., CommandLine]
@@ -26,6 +28,7 @@ async def test_damaged_files_are_made_anew_and_told(command_line: Make) -> None:
         assert f"{told} is damaged: it is no JSON; made anew" in output
 
 
+@pytest.mark.chaos
 async def test_a_cluster_without_its_secrets_and_a_damaged_key_are_told(command_line: Make) -> None:
     one = command_line()
     one.start()
