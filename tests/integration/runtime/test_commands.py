@@ -11,7 +11,6 @@ from pathlib import Path
 
 import asyncpg
 import nats
-
 import pytest
 
 from services.cli.runtime.instance import running_instance
