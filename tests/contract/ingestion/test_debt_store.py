@@ -426,6 +426,55 @@ async def test_a_file_is_gone_on_with_from_its_last_block(desk: Desk) -> None:
     assert not await desk.store.take_over(first)
 
 
+async def test_blocks_that_are_stored_together_are_committed_in_order(desk: Desk) -> None:
+    """Also where they share ids: the first row wins, in whichever block it is."""
+    run = await desk.begun()
+    blocks = [[row(f"{n}-{m}") for m in range(50)] for n in range(6)]
+    for n in range(5):
+        blocks[n + 1][7] = row(f"{n}-3", name="Somebody else" if n % 2 else row("x")[0])
+    async with desk.store.registering(run) as writer:
+        storing: list[asyncio.Task[Counts]] = []
+        for n, rows in enumerate(blocks):
+            if n > 1:
+                await storing[n - 2]
+            block = replace(block_of(rows, 2 + 50 * n), end=Checkpoint(n + 1, 52 + 50 * n))
+            storing.append(asyncio.create_task(writer.store(writer.prepare(block))))
+            assert (await desk.store.progress(run)).end.offset in {n - 1, n, n + 1}
+        counts = [await one for one in storing]
+    assert counts == [Counts(50, 0, 0), *([Counts(49, 1, 0), Counts(49, 0, 1)] * 3)[:5]]
+    assert (await desk.store.progress(run)).end == Checkpoint(6, 302)
+    await desk.store.finish(run)
+    ids = [debt[5] for _, batch in await desk.registered() for debt in batch]
+    assert sorted(ids) == sorted({one[5] for rows in blocks for one in rows})
+    assert [one.partition("-")[0] for one in ids] == sorted(one.partition("-")[0] for one in ids)
+
+
+async def test_a_block_that_must_wait_is_still_stored_before_the_next_one(desk: Desk) -> None:
+    """The first holds a debt that is just being taken back with another file, and one that the next one has, too."""
+    gone = await desk.processed([row("a")])
+    await desk.store.rolling_back(gone.id)
+    run = await desk.begun()
+    async with desk.store.registering(run) as writer:
+        blocks = [block_of([row("a"), row("b")], 2), block_of([row("b", name="Somebody else"), row("c")], 4)]
+        first, second = (asyncio.create_task(writer.store(writer.prepare(block))) for block in blocks)
+        await asyncio.wait([first, second], timeout=0.3)
+        assert await desk.debts.remove_debts(gone.id, 9) == 1
+        await desk.store.rolled_back(gone.id)
+        assert [await first, await second] == [Counts(2, 0, 0), Counts(1, 0, 1)]
+
+
+async def test_behind_a_block_that_was_given_up_none_is_stored(desk: Desk) -> None:
+    run = await desk.begun()
+    async with desk.store.registering(run) as writer:
+        assert await desk.store.take_over(replace(run, owner=new_id()))
+        blocks = [block_of([row(name)], line) for line, name in enumerate("ab", 2)]
+        storing = [asyncio.create_task(writer.store(writer.prepare(block))) for block in blocks]
+        for one in storing:
+            with pytest.raises(UploadBroken):
+                await one
+    assert await desk.registered() == []
+
+
 async def test_a_file_that_can_be_gone_on_with_fails_later_than_others(desk: Desk) -> None:
     runs = [await desk.opened() for _ in range(2)]
     for run, resumable in zip(runs, (True, False), strict=True):

@@ -1,5 +1,6 @@
 """Writers of debt rows in memory (the port `RowWriter`)."""
 
+import asyncio
 from collections import ChainMap
 from collections.abc import Mapping
 from datetime import date
@@ -14,6 +15,8 @@ from services.ingestion.domain.debts.batch import DebtRows
 from services.ingestion.domain.debts.debt_file import Counts, Debt, FileState, Reject
 from services.ingestion.domain.debts.parser import Block
 
+_ATTEMPTS: Final = 40
+_PAUSE: Final = 0.05
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
@@ -44,6 +47,7 @@ class MemoryDebtWriter:
 
     def __init__(self, tables: DebtTables, run: Run, event_debts: int) -> None:
         self._tables, self._run, self._event_debts = tables, run, event_debts
+        self._turn = asyncio.Lock()
 
     def prepare(self, block: Block) -> PreparedBlock:
         """Nothing to prepare."""
@@ -52,11 +56,21 @@ class MemoryDebtWriter:
     async def store(self, block: PreparedBlock) -> Counts:
         """See the port."""
         assert isinstance(block, Block)
-        entry = self._tables.mine(self._run, processing=True)
+        async with self._turn:
+            for _ in range(_ATTEMPTS):
+                if not self._going(block):
+                    return self._store(block)
+                await asyncio.sleep(_PAUSE)
+        raise Aborted("debts of the file are just being taken back with another one")
+
+    def _going(self, block: Block) -> bool:
+        """Whether a debt of the block is just being taken back."""
         ids = (text[5].decode() for text in map(block.rows.content, range(len(block.rows))))
         holders = {self._tables.debts[one].debt_file for one in ids if one in self._tables.debts}
-        if any(self._tables.files[one].file.state is FileState.ROLLING_BACK for one in holders):
-            raise Aborted("debts of the file are just being taken back with another one")
+        return any(self._tables.files[one].file.state is FileState.ROLLING_BACK for one in holders)
+
+    def _store(self, block: Block) -> Counts:
+        entry = self._tables.mine(self._run, processing=True)
         new, conflicts = _judged(block.rows, self._run, self._tables, self._tables.debts)
         self._tables.debts |= new
         left = iter(new.values())

@@ -2,7 +2,8 @@
 
 Most blocks hold nothing but new debts, so they are first copied straight into the table; that costs half of staging
 them and inserting with ON CONFLICT. When an id turns out to be known the copy is undone, and the block takes the way
-that asks about every row; so do the next ones, until one of them holds nothing known.
+that asks about every row; so do the next ones, until one of them holds nothing known. What two blocks may do at the
+same time, `debt_turns.py` says.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from services.ingestion.adapters.postgres.debt_rows import (
     stage,
     was_checked,
 )
+from services.ingestion.adapters.postgres.debt_turns import StepBack, Turn
 from services.ingestion.application.debts.ports import PreparedBlock, Run
 from services.ingestion.domain.debts.batch import DebtRows, Repeats
 from services.ingestion.domain.debts.debt_file import Counts, Reject
@@ -64,6 +66,7 @@ class DebtWriter:
         self._database, self._outbox, self._run = database, outbox, run
         self._event_debts = event_debts
         self._blocks = blocks
+        self._last: Turn | None = None
         self._expect_known = False
         self._checked: bool | None = None
 
@@ -78,35 +81,43 @@ class DebtWriter:
     async def store(self, block: PreparedBlock) -> Counts:
         """See the port. A database that goes away and comes back within some seconds costs nothing but them."""
         assert isinstance(block, _Prepared)
-        pause = 0.1
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                counts = await self._store(block)
-            except LeaseLost:
-                raise
-            except (Unavailable, Aborted):
-                if attempt == _ATTEMPTS:
+        self._last = turn = Turn(self._blocks, self._last)
+        self._blocks += 1
+        with turn:
+            attempt, pause = 1, 0.1
+            while True:
+                try:
+                    counts = await self._store(block, turn, again=attempt > 1)
+                except LeaseLost:
                     raise
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 3.0)
-            else:
-                self._blocks += 1
-                return counts
-        raise AssertionError("unreachable")
+                except StepBack:
+                    await turn.stepped_back()
+                except (Unavailable, Aborted):
+                    if attempt == _ATTEMPTS:
+                        raise
+                    turn.failed()
+                    await asyncio.sleep(pause)
+                    attempt, pause = attempt + 1, min(pause * 2, 3.0)
+                else:
+                    turn.committed()
+                    return counts
 
-    async def _store(self, block: _Prepared) -> Counts:
+    async def _store(self, block: _Prepared, turn: Turn, *, again: bool) -> Counts:
+        await turn.to_copy()
         async with self._database.transaction() as connection:
-            stored = await self._fence(connection)
-            if stored > self._blocks and block.counts is not None:
+            if again and await self._fence(connection) > turn.number and block.counts is not None:
                 return block.counts  # the commit of an earlier attempt went through, only its answer was lost
             known = await self._insert(connection, block)
+            turn.copied()
+            await turn.to_commit()
+            await self._fence(connection)
             conflicts = await asyncio.to_thread(conflicting, block.rows, known)
             rejects = block.rejects + conflicts
             if rejects and self._checked is None:
                 self._checked = await was_checked(connection, self._run.file_id)
             await add_rejects(connection, self._run.file_id, rejects, checked=bool(self._checked))
             counts = block.counts = Counts(len(block.rows) - len(known), duplicates(known), len(rejects))
-            events = await asyncio.to_thread(self._envelopes, block, known)
+            events = await asyncio.to_thread(self._envelopes, block, known, turn.number)
             await self._outbox.add_many(connection, events)
             await connection.execute(
                 """
@@ -167,14 +178,14 @@ class DebtWriter:
         block.events = []
         return held(found, self._run.file_id)
 
-    def _envelopes(self, block: _Prepared, known: Known) -> list[Event]:
+    def _envelopes(self, block: _Prepared, known: Known, number: int) -> list[Event]:
         if block.direct is None:
             new = [line not in known for line in block.rows.lines.tolist()]
             block.events = self._events(block.rows.take(np.array(new, np.bool_)))
-        name = f"debts-{self._run.file_id}-{self._blocks}"
+        name = f"debts-{self._run.file_id}-{number}"
         return [
-            Event(DEBTS_REGISTERED_SUBJECT, DebtsRegistered.FromString(payload), id=f"{name}-{number}")
-            for number, payload in enumerate(block.events)
+            Event(DEBTS_REGISTERED_SUBJECT, DebtsRegistered.FromString(payload), id=f"{name}-{place}")
+            for place, payload in enumerate(block.events)
         ]
 
     def _events(self, rows: DebtRows) -> list[bytes]:

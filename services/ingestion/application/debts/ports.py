@@ -59,7 +59,8 @@ class PreparedBlock(Protocol):
 
 
 class RowWriter(Protocol):
-    """Takes the blocks of one file, in order."""
+    """Takes the blocks of one file, in order. One that checks takes one at a time, one that registers may be given the
+    next one while a block is being stored; it commits them in order."""
 
     def prepare(self, block: Block) -> PreparedBlock:
         """What can be done without the store; runs on a thread."""

@@ -1,6 +1,7 @@
 """What happens to a file once all of its text is here: check, register."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,7 @@ from services.ingestion.domain.debts.reject_limit import NO_LIMIT, RejectLimit
 
 log = get_logger(__name__)
 
+_TOGETHER = 2
 _SEND_AGAIN = "send the file again: rows that are registered are not registered twice"
 
 
@@ -92,7 +94,7 @@ class Registration:
                 if (job.dry_run or job.limit) and not begun.blocks:
                     async with (
                         self._store.checking(run) as writer,
-                        aclosing(self._pass(writer, job, Progress())) as passed,
+                        aclosing(self._pass(writer, job, Progress(), together=1)) as passed,
                     ):
                         async for seen in passed:
                             if job.limit.passed(seen.rejected, job.text.lines):
@@ -102,7 +104,7 @@ class Registration:
                 if not job.dry_run:
                     async with (
                         self._store.registering(run, begun) as writer,
-                        aclosing(self._pass(writer, job, begun)) as passed,
+                        aclosing(self._pass(writer, job, begun, together=_TOGETHER)) as passed,
                     ):
                         seen = begun.counts
                         async for counts in passed:
@@ -132,22 +134,33 @@ class Registration:
         with suppress(DomainError):
             await _uncancelled(self._store.release(run))
 
-    async def _pass(self, writer: RowWriter, job: Job, begun: Progress) -> AsyncGenerator[Counts]:
-        """Gives every block behind what is begun to `writer`, and the counts so far after each. While one is being
-        stored, the next one is parsed."""
+    async def _pass(self, writer: RowWriter, job: Job, begun: Progress, *, together: int) -> AsyncGenerator[Counts]:
+        """Gives every block behind what is begun to `writer`, `together` at a time, and the counts so far after each.
+        While they are being stored, the next one is parsed."""
         source = self._prepared(writer, job, begun)
         counts = begun.counts
         coming = asyncio.ensure_future(asyncio.to_thread(next, source, None))
+        storing: deque[asyncio.Task[Counts]] = deque()
         try:
             while (block := await asyncio.shield(coming)) is not None:
                 coming = asyncio.ensure_future(asyncio.to_thread(next, source, None))
-                counts += await writer.store(block)
+                storing.append(asyncio.create_task(writer.store(block), name="block of debts"))
                 del block
+                if len(storing) == together:
+                    counts += await storing[0]
+                    storing.popleft()
+                    yield counts
+            while storing:
+                counts += await storing[0]
+                storing.popleft()
                 yield counts
         finally:
-            await asyncio.wait([coming])
-            if not coming.cancelled():
-                coming.exception()
+            for task in storing:
+                task.cancel()
+            await asyncio.wait([coming, *storing])
+            for one in (coming, *storing):
+                if not one.cancelled():
+                    one.exception()
 
     def _prepared(self, writer: RowWriter, job: Job, begun: Progress) -> Iterator[PreparedBlock]:
         parser = DebtParser(job.text.layout, job.conventions, begun.end)
