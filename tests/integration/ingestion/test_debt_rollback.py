@@ -65,9 +65,9 @@ async def test_a_file_is_stopped_between_two_blocks_and_taken_back(
     async with started(ingestion_dsn, streams, issuer, debt_block=64 * 1024) as world:
         name, service = new_id(), stub(world)
         async with world.database.transaction() as connection:
-            await connection.execute("LOCK TABLE debts IN SHARE MODE")
+            await connection.execute("LOCK TABLE outbox IN SHARE MODE")
             call = asyncio.ensure_future(upload(world, content(rows_of(20_000)), id=name))
-            # The first block waits; the file is stopped behind it.
+            # The first block waits with its events; the file is stopped behind it.
             await eventually(lambda: waiting(connection, 1))
             asked = pb.CancelDebtFileRequest(id=name)
             cancelling = asyncio.ensure_future(service.CancelDebtFile(asked, metadata=world.me))
