@@ -1,8 +1,11 @@
-"""Ending tasks."""
+"""Ending tasks, and work that ends all the same."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def cancel(*tasks: asyncio.Task[Any] | None, again_every: timedelta = timedelta(seconds=1)) -> None:
@@ -20,3 +23,19 @@ async def cancel(*tasks: asyncio.Task[Any] | None, again_every: timedelta = time
         for task in done:
             if not task.cancelled():
                 task.exception()  # looked at, so that nobody reports it as forgotten
+
+
+async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
+    """Does the work to its end also while the task is being cancelled, which it is afterwards."""
+    working = asyncio.ensure_future(work)
+    cancelled = False
+    while not working.done():
+        try:
+            await asyncio.wait([working])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        if not working.cancelled():
+            working.exception()  # the cancellation is what counts
+        raise asyncio.CancelledError
+    return working.result()

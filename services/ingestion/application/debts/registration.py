@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Self
 
 from services.chassis.errors import Aborted, DomainError, Unavailable
+from services.chassis.tasks import uncancelled
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application.debts import metrics
 from services.ingestion.application.debts.lease import leased
@@ -132,7 +133,7 @@ class Registration:
     async def release(self, run: Run) -> None:
         """Another run may go on at once. Where the store is away the lease runs out."""
         with suppress(DomainError):
-            await _uncancelled(self._store.release(run))
+            await uncancelled(self._store.release(run))
 
     async def _pass(self, writer: RowWriter, job: Job, begun: Progress, *, together: int) -> AsyncGenerator[Counts]:
         """Gives every block behind what is begun to `writer`, `together` at a time, and the counts so far after each.
@@ -179,22 +180,7 @@ class Registration:
         """Records the failure, also while this task is being cancelled. Where the store is away the lease runs out."""
         metrics.FILES.labels("FAILED").inc()
         with suppress(DomainError):
-            await _uncancelled(self._store.fail(run, error, received, rejected))
-
-
-async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
-    """Does the work to its end, also while the task is being cancelled."""
-    working = asyncio.ensure_future(work)
-    cancelled = False
-    while not working.done():
-        try:
-            await asyncio.wait([working])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        working.exception()
-        raise asyncio.CancelledError
-    working.result()
+            await uncancelled(self._store.fail(run, error, received, rejected))
 
 
 def why_of(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 
 from services.chassis.errors import DomainError, Unavailable
 from services.chassis.ids import new_id
+from services.chassis.tasks import uncancelled
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application.debts import metrics
 from services.ingestion.application.debts.lease import leased
@@ -140,7 +141,7 @@ class DebtUploads:
                     limit=upload.reject_limit or self._options.reject_limit,
                     dialect=dialect.key,
                 )
-                kept = await _threaded(self._directory.keep, text.file, run.file_id, job.note())
+                kept = await uncancelled(asyncio.to_thread(self._directory.keep, text.file, run.file_id, job.note()))
                 job = replace(job, kept=kept or upload.resumable)
                 stack.push_async_exit(self._remover(run.file_id))
                 form = TextForm(text.layout.header, text.layout.delimiter, text.line_end)
@@ -244,10 +245,10 @@ class DebtUploads:
                 gathered.append(piece)
                 size += len(piece)
             if size >= _WRITE or piece is None:
-                await _threaded(spool.write, b"".join(gathered))
+                await uncancelled(asyncio.to_thread(spool.write, b"".join(gathered)))
                 gathered, size = [], 0
             if piece is None:
-                return await _threaded(spool.close_content)
+                return await uncancelled(asyncio.to_thread(spool.close_content))
 
     def _leave(self) -> None:
         self._running -= 1
@@ -256,16 +257,3 @@ class DebtUploads:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("debt file failed", task=task.get_name(), error=repr(error))
-
-
-async def _threaded(work: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
-    """Runs `work` on a thread; when cancelled it waits for it, since the spool must not be closed under it."""
-    working = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **more))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        # The cancellation is what counts; an error of the work is looked at so that nobody reports it as forgotten.
-        if not working.cancelled():
-            working.exception()
-        raise
