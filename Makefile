@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 export PYTHON ?= python3
+# Without its bytecode each of the hundreds of processes that tests start would compile Tocsin anew, for a second.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 BUILD := .build
 GATEWAY := $(BUILD)/bin/tocsin-gateway
@@ -48,8 +50,12 @@ gateway: $(GATEWAY)
 $(GATEWAY): gateway/go.mod gateway/go.sum scripts/gateway.sh scripts/go.sh $(shell find gateway generated/go generated/openapi -name '*.go' -o -name '*.html' -o -name '*.openapi.json' -o -path 'generated/*/go.mod')
 	@scripts/gateway.sh $@
 
+# pytest-timeout raises in a test, which what hangs may swallow, or outlast while it ends. After this time the process of the
+# test ends, tells where each thread was, and another one goes on.
+HANGS := -o faulthandler_timeout=240 -o faulthandler_exit_on_timeout=true --max-worker-restart=2
+
 test: setup ## Run all tests on real parts.
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto $(HANGS) $(ARGS)
 
 test-unit: $(BUILD)/dev.stamp ## Run the quick tests of rules and use cases, which need no server.
 	@$(BIN)/pytest -n auto -m "not thorough" tests/unit $(ARGS)
