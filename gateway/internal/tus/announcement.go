@@ -24,6 +24,10 @@ func (h *Handler) announcement(r *http.Request) (*ingestion.CreateDebtUploadRequ
 	if r.Header.Get("Upload-Defer-Length") != "" {
 		return nil, problem.New(http.StatusBadRequest, problem.HeaderInvalid, "The length of a file must be known: send Upload-Length.")
 	}
+	if r.Header.Get("Upload-Concat") != "" {
+		// A part of a file must not pass for a whole one.
+		return nil, problem.New(http.StatusBadRequest, problem.HeaderInvalid, "Files are not put together of several uploads: send the file as one, without Upload-Concat.")
+	}
 	size, err := number(r, "Upload-Length")
 	if err != nil {
 		return nil, err
@@ -36,11 +40,16 @@ func (h *Handler) announcement(r *http.Request) (*ingestion.CreateDebtUploadRequ
 		return nil, problem.New(http.StatusBadRequest, problem.HeaderInvalid, fmt.Sprintf("The header Upload-Metadata has more than %d bytes.", maxMetadata))
 	}
 	request := &ingestion.CreateDebtUploadRequest{Size: size, Way: ingestion.DebtUpload_RESUMABLE, TusMetadata: text}
+	said := map[string]bool{}
 	for _, pair := range strings.Split(text, ",") {
 		if strings.TrimSpace(pair) == "" {
 			continue
 		}
 		key, encoded, _ := strings.Cut(strings.TrimSpace(pair), " ")
+		if said[key] {
+			return nil, metadata(key, "it is there more than once")
+		}
+		said[key] = true
 		value, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil || !utf8.Valid(value) {
 			return nil, metadata(key, "its value must be UTF-8 in base64")

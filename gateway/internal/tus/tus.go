@@ -129,6 +129,8 @@ func (h *Handler) Post(w http.ResponseWriter, r *http.Request, params map[string
 		h.Patch(w, r, params)
 	case http.MethodDelete:
 		h.Delete(w, r, params)
+	case http.MethodHead:
+		h.Head(w, r, params)
 	default:
 		p := problem.New(http.StatusMethodNotAllowed, problem.MethodDisallows, "This path takes POST with X-HTTP-Method-Override only.")
 		p.Allow = []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch}

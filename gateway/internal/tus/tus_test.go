@@ -173,6 +173,8 @@ func TestAnnouncementsThatDoNotFit(t *testing.T) {
 		"no truth":         {400, parameters{"Upload-Length": "10", "Upload-Metadata": metadataOf("dryRun", "maybe")}},
 		"no base64":        {400, parameters{"Upload-Length": "10", "Upload-Metadata": "filename a.csv"}},
 		"no UTF-8":         {400, parameters{"Upload-Length": "10", "Upload-Metadata": "filename " + base64.StdEncoding.EncodeToString([]byte{0xff})}},
+		"part of a file":   {400, parameters{"Upload-Length": "10", "Upload-Concat": "partial"}},
+		"key twice":        {400, parameters{"Upload-Length": "10", "Upload-Metadata": metadataOf("profile", "a", "profile", "b")}},
 		"another protocol": {412, parameters{"Upload-Length": "10", "Tus-Resumable": "0.2.2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,6 +197,7 @@ func TestBytesGoOnWhereTheyEnded(t *testing.T) {
 	}
 	again := ask(t, s, "OVERRIDE", strings.NewReader("7"), parameters{"Upload-Offset": "7", "Content-Type": octets, "X-HTTP-Method-Override": "PATCH"})
 	expect(t, again, 204, parameters{"Upload-Offset": "8"})
+	expect(t, ask(t, s, "OVERRIDE", nil, parameters{"X-HTTP-Method-Override": "HEAD"}), 200, parameters{"Upload-Offset": "8", "Upload-Length": "10"})
 	expect(t, ask(t, s, "OVERRIDE", nil, nil), 405, nil)
 }
 

@@ -146,6 +146,11 @@ async def test_lists_say_what_they_are_asked(world: World) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await service.ListDebts(pb.ListDebtsRequest(**wrong), metadata=world.me)
         assert told(caught.value)[0] == grpc.StatusCode.INVALID_ARGUMENT
+    nothing = pb.ListDebtsRequest(debt_file=bad.id, statuses=[Debt.Status.PAID])
+    assert not (await service.ListDebts(nothing, metadata=world.me)).debts
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await service.ListDebts(pb.ListDebtsRequest(debt_file="nonsense"), metadata=world.me)
+    assert told(caught.value)[0] == grpc.StatusCode.NOT_FOUND
     switched = pb.ListDebtsRequest(page_size=2, page_token=page.next_page_token, due_to="2027-12-31")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.ListDebts(switched, metadata=world.me)

@@ -348,12 +348,52 @@ def test_all_broken_rules_of_a_row_are_told_in_the_order_of_the_columns() -> Non
         "JosÃ©",
         "Oâ€™Neil",
         "ÐœÐ°Ñ€",
+        # Letters whose both halves are letters again: in windows-1252, windows-1250, on consoles and Macs.
+        "Ãœmit",
+        "AyÅŸe",
+        "Ion Äƒ",
+        "ÐšÐœ",
+        "â\u0178\u017e",
+        "JosĂ©",
+        "GĂłra",
+        "MĂĽller",
+        "Jos├®",
+        "M├╝ller",
+        "╨É╨╜╨╜╨░",
+        "Jos√©",
+        # Letters that were replaced.
+        "Jo?o",
+        "M??ller",
+        "???",
+        "Jos&eacute;",
+        "Jos&#233;",
+        "Jos&#xE9;",
+        "Smith &amp; Sons",
+        # What stands for nothing.
+        "\\N",
+        "undefined",
+        "<NA>",
+        "NaT",
+        "[object Object]",
+        '"=""00123"""',
     ],
 )
 def test_text_that_is_visibly_broken_is_rejected(lost: str) -> None:
     for column in ("name", "governmentId"):
         _, rejects = parse(HEADER + b"\n" + line_of(**{column: lost}))
         assert told(rejects) == [(2, "TEXT_INVALID", column)]
+
+
+# Both halves of letters that were converted twice, and what they stand beside.
+halves = st.text(st.sampled_from("ÂÃÄÅÐÑâĂĹƒŠŒŽšœžŸąľłśťźż├╝√©®¼ü?&;#Na\\"), min_size=1, max_size=6)
+
+
+@settings(max_examples=200)
+@given(names=st.lists(halves, min_size=1, max_size=10))
+def test_broken_text_is_seen_by_the_quick_rules_too(names: list[str]) -> None:
+    for column in ("name", "governmentId"):
+        content = b"\n".join((HEADER, *(line_of(**{column: name}) for name in names)))
+        assert parse(content) == parse(content, plain=False)
 
 
 @pytest.mark.parametrize(
@@ -372,6 +412,14 @@ def test_text_that_is_visibly_broken_is_rejected(lost: str) -> None:
         "#1 Sports",
         "Ðorð",
         "ANDRÉ\u2013BAR",
+        "Why Not?",
+        "Smith & Sons",
+        "AT&T",
+        "CASĂ\u2019S",
+        "LUNĂ\u2013SOARE",
+        "MĂŞCAN",
+        "Ågren",
+        "ĂĂ",
     ],
 )
 def test_names_that_look_odd_are_names(name: str) -> None:
@@ -407,7 +455,9 @@ def test_text_is_kept_in_its_normal_form(written: str, kept: str) -> None:
         assert (rows[2][0].decode(), rejects) == (kept, [])
 
 
-@pytest.mark.parametrize("mangled", ["1.23457E+11", "1,2E+5", "11111111111.0", "123,00", "1E+05"])
+@pytest.mark.parametrize(
+    "mangled", ["1.23457E+11", "1,2E+5", "11111111111.0", "123,00", "1E+05", "1.2345678901E10", "12.3457E+10"]
+)
 def test_a_number_that_a_spreadsheet_has_mangled_is_no_government_id(mangled: str) -> None:
     _, rejects = parse(HEADER + b"\n" + line_of(governmentId=f'"{mangled}"'))
     assert told(rejects) == [(2, "GOVERNMENT_ID_INVALID", "governmentId")]
@@ -464,6 +514,10 @@ PORTUGUESE = Conventions(decimal=",", grouping=".", dates=DateOrder.DAY_FIRST, c
         ("1234.50", "31/12/2026", None),
         ("1.23,00", "31/12/2026", None),
         ("10,00", "12/31/2026", None),
+        ("10,00", "31. 12. 2026", ("10.00", "2026-12-31")),
+        ("10,00", "31.12.2026.", ("10.00", "2026-12-31")),
+        ("10,00", "31/ 12/ 2026", None),
+        ("10,00", "31. 12.2026", None),
         ("10,00", "31/12-2026", None),
     ],
 )

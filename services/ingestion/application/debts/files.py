@@ -64,17 +64,21 @@ class DebtFiles:
         return found, await self._store.count(wanted)
 
     async def debts(self, wanted: DebtFilter, size: int, token: str) -> Page[Debt]:
-        """Of one file by line, of all by id."""
+        """Of one file by line, of all by id. Raises ResourceNotFound for a file that there is not, once there are no
+        debts of it either."""
         tokens = PageTokens("debts", wanted=wanted)
         if wanted.debt_file:
             line = tokens.read(token, (int,))
             after_line = int(line[0]) if line else 0
-            return await fetch_page(
+            found = await fetch_page(
                 tokens,
                 size,
                 lambda limit: self._debts.debts_of_file(wanted, after_line, limit),
                 lambda debt: (debt.line,),
             )
+            if not found.items and not await self._debts.debts_of_file(DebtFilter(wanted.debt_file), 0, 1):
+                await self.get(wanted.debt_file)
+            return found
         position = tokens.read(token, (str,))
         after = str(position[0]) if position else ""
         return await fetch_page(

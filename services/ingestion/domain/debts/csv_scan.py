@@ -1,5 +1,6 @@
 """Finds lines and fields in a block of CSV, many at a time: what is plain. All else is for `csv_record.py`."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, TypeAlias
@@ -18,7 +19,16 @@ _LF: Final = 0x0A
 _PLAIN_LEADS: Final = (*range(0xC3, 0xCA), 0xD0, 0xD1, *range(0xE4, 0xEA), 0xEB, 0xEC)
 """Letters of Latin and Cyrillic, and signs of Chinese, Japanese and Korean that are normal (NFC) whatever follows them
 within these. Other text is for the exact rules, which know what is invisible, directional or not normal."""
-_ODD: Final = bytes(byte < 0x20 or byte == 0x7F or (byte >= 0xC0 and byte not in _PLAIN_LEADS) for byte in range(256))
+_MAYBE_BROKEN: Final = (
+    re.compile(rb"\xc3[\x82-\x85\x90\x91\xa2][\xc4-\xc6]"),
+    re.compile(rb"\xc4[\x82\xb9][\xc4\xc5]"),
+    re.compile(rb"&#?[A-Za-z0-9]{2,8};"),
+)
+"""Two letters of Latin that may be one that was converted twice (Ãœ, which was Ü), and letters as web pages write them.
+(Also where the semicolon is a delimiter: what is sent to the exact rules in vain is only slower.)"""
+_ODD: Final = bytes(
+    byte < 0x20 or byte in b"?\x7f" or (byte >= 0xC0 and byte not in _PLAIN_LEADS) for byte in range(256)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +54,12 @@ def scan(block: Bytes, delimiter: int, columns: int) -> Scan:
     total = len(ends)
     starts, ends = starts[kept], ends[kept]
     plain = ends - starts <= MAX_RECORD
-    odd = np.flatnonzero(np.frombuffer(block.tobytes().translate(_odd_bytes(delimiter)), np.bool_))
-    if odd.size:
-        plain[_lines_of(odd, ends)] = False
+    text = block.tobytes()
+    odd = np.flatnonzero(np.frombuffer(text.translate(_odd_bytes(delimiter)), np.bool_))
+    broken = np.array([found.start() for looks in _MAYBE_BROKEN for found in looks.finditer(text)], np.int64)
+    for places in (odd, broken):
+        if places.size:
+            plain[_lines_of(places, ends)] = False
     delimiters = np.flatnonzero(block == delimiter)
     quotes = np.flatnonzero(block == _QUOTE)
     if quotes.size:

@@ -21,12 +21,16 @@ MAX_GOVERNMENT_ID: Final = 64
 MAX_EMAIL: Final = 254
 MAX_RAW: Final = 64 * 1024
 
-_MANGLED: Final = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE][+-][0-9]{1,3}|[0-9]+[.,]0+")
+_MANGLED: Final = re.compile(r"[+-]?(?:[0-9][eE][+-]|[0-9]{1,3}[.,][0-9]+[eE][+-]?)[0-9]{1,3}|[0-9]+[.,]0+")
 _DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+# With a blank behind each point, and one at the end, as in Czech and Hungarian, Serbian and Korean.
+_BETWEEN: Final = r"(?P<between>[/-]|\. ?)"
+_DAY_MONTH: Final = rf"(?P<d>[0-9]{{1,2}}){_BETWEEN}(?P<m>[0-9]{{1,2}})(?P=between)"
+_MONTH_DAY: Final = rf"{_BETWEEN}(?P<m>[0-9]{{1,2}})(?P=between)(?P<d>[0-9]{{1,2}})"
 _LOCAL_DATES: Final = {
-    DateOrder.DAY_FIRST: re.compile(r"(?P<d>[0-9]{1,2})([/.-])(?P<m>[0-9]{1,2})\2(?P<y>[0-9]{4})"),
+    DateOrder.DAY_FIRST: re.compile(rf"{_DAY_MONTH}(?P<y>[0-9]{{4}})\.?"),
     DateOrder.MONTH_FIRST: re.compile(r"(?P<m>[0-9]{1,2})([/.-])(?P<d>[0-9]{1,2})\2(?P<y>[0-9]{4})"),
-    DateOrder.YEAR_FIRST: re.compile(r"(?P<y>[0-9]{4})([/.-])(?P<m>[0-9]{1,2})\2(?P<d>[0-9]{1,2})"),
+    DateOrder.YEAR_FIRST: re.compile(rf"(?P<y>[0-9]{{4}}){_MONTH_DAY}\.?"),
 }
 _DATES_LIKE: Final = {
     DateOrder.ISO: "2026-12-31",

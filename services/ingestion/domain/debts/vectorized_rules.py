@@ -39,8 +39,8 @@ _DATE_FIELDS: Final = {
 }
 
 _ID_BYTE: Final = np.array([bytes((byte,)).isalnum() or byte in b"\0_-" for byte in range(256)], np.bool_)
-_OF_NOTHING: Final = np.array(sorted({ord(word[0]) for word in NOTHING}), np.uint8)
-_NOTHING_SIZE: Final = max(map(len, NOTHING))
+_OF_NOTHING: Final = np.array(sorted({len(word) << 8 | ord(word[0]) for word in NOTHING}), np.int64)
+"""How long the words for nothing are, and how they begin."""
 _PLAIN, _ATOM, _DASH, _DOT, _AT, _OTHER, _PAD = range(7)
 
 
@@ -89,7 +89,7 @@ def check_rows(block: Bytes, starts: Ints, ends: Ints, layout: Layout, conventio
     texts.ends = np.where(passed[:, None], texts.ends, texts.starts + 1)
     for column in (_NAME, _GOVERNMENT_ID):
         first = block[np.minimum(texts.starts[:, column], len(block) - 1)]
-        passed &= (first != ord("#")) & ~(np.isin(first, _OF_NOTHING) & (texts.sizes(column) <= _NOTHING_SIZE))
+        passed &= (first != ord("#")) & ~np.isin(texts.sizes(column) << 8 | first, _OF_NOTHING)
     _check_government_ids(passed, texts.matrix(block, _GOVERNMENT_ID))
     _check_ids(passed, texts.matrix(block, _ID))
     _check_emails(passed, texts.matrix(block, _EMAIL), texts.sizes(_EMAIL))

@@ -643,7 +643,7 @@ type ListDebtsRequest struct {
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// page_token of the previous answer; empty for the first page.
 	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// debt_file that registered them; empty for all.
+	// debt_file that registered them; empty for all. NOT_FOUND when there is none.
 	DebtFile string `protobuf:"bytes,3,opt,name=debt_file,json=debtFile,proto3" json:"debt_file,omitempty"`
 	// due_from is the first due date, ISO 8601; empty for no bound.
 	DueFrom string `protobuf:"bytes,4,opt,name=due_from,json=dueFrom,proto3" json:"due_from,omitempty"`
