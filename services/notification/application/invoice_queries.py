@@ -43,7 +43,7 @@ class InvoiceQueries:
 
     async def download(self, debt: str) -> bytes:
         """The PDF; one that has expired is drawn again. Raises InvoiceNotFound before it is made first, and for one
-        that cannot be drawn any more."""
+        that cannot be drawn any more; Unavailable when nothing can be drawn now."""
         invoice = await self._store.get(debt)
         place = invoice.place
         if place is None:
@@ -52,10 +52,7 @@ class InvoiceQueries:
         content = await self._documents.get(place.object)
         if content is not None:
             return place.cut(content)
-        try:
-            [again] = await self._renderer.render([invoice.debt])
-        except RenderFailed as error:
-            again = error
+        [again] = await self._renderer.render([invoice.debt])
         if isinstance(again, RenderFailed):
             raise InvoiceNotFound(f"the PDF has expired, and cannot be drawn: {again}", metadata={"id": debt})
         return again.content

@@ -22,12 +22,21 @@ from services.notification.application.invoice_blocks import block
 from services.notification.application.invoice_mailing import InvoiceMailing
 from services.notification.application.invoice_work import InvoiceWork
 from services.notification.application.ports.deliveries import Meter
-from services.notification.application.ports.invoices import DocumentStore, Renderer, RenderFailed
+from services.notification.application.ports.invoices import DocumentStore, Renderer, RendererEnded, RenderFailed
 from services.notification.domain.delivery import Failure, FailureKind
-from services.notification.domain.invoice import InvoiceState, Pdf
+from services.notification.domain.invoice import Debt, InvoiceState, Pdf
 
 log = get_logger(__name__)
 _PAUSE_AFTER_FAILURE = 0.5
+_EXAMPLE = Debt(
+    id="1",
+    debt_file="1",
+    name="1",
+    government_id="1",
+    email="",
+    amount="1.00",
+    due_date="2026-12-31",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +161,16 @@ class Invoicing:
         return [(invoice, pdf.content) for invoice, pdf in rendered]
 
     async def _render(self, pending: Sequence[ClaimedInvoice]) -> list[tuple[ClaimedInvoice, Pdf]]:
+        answers: Sequence[Pdf | RenderFailed]
         try:
             answers = await self._renderer.render([invoice.debt for invoice in pending])
-        except RenderFailed as error:
+        except RendererEnded as error:
             if len(pending) > 1:
                 # One of them may have ended the renderer, and must not hold the others up.
                 return [pair for invoice in pending for pair in await self._render([invoice])]
-            answers = [error]
+            # A renderer that can draw nothing is one fault of its own, not one of each invoice.
+            await self._renderer.render([_EXAMPLE])
+            answers = [RenderFailed(error.message)]
         rendered: list[tuple[ClaimedInvoice, Pdf]] = []
         failed: list[tuple[ClaimedInvoice, Failure]] = []
         for invoice, answer in zip(pending, answers, strict=True):

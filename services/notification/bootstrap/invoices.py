@@ -27,7 +27,7 @@ from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoice_retries import InvoiceRetries
 from services.notification.application.invoice_work import InvoiceWork, changing
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
-from services.notification.application.ports.invoices import DocumentStore, Mail, Renderer, RenderFailed
+from services.notification.application.ports.invoices import DocumentStore, Mail, Renderer, RendererEnded, RenderFailed
 from services.notification.bootstrap.base import PATIENCE, Base, smtp_options
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.invoice import Debt
@@ -119,8 +119,8 @@ async def try_issuers(settings: NotificationSettings, renderer: Renderer) -> Non
     ]
     try:
         drawn = await renderer.render(examples)
-    except RenderFailed as error:
-        drawn = [error]
+    except RendererEnded as error:
+        drawn = [RenderFailed(error.message)]
     for name, one in zip(issuers, drawn, strict=False):
         if isinstance(one, RenderFailed):
             field = "invoice_issuer" if settings.invoice_issuer_file is None else "invoice_issuer_file"

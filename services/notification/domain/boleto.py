@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import ClassVar
 
 _EPOCH = date(1997, 10, 7)
+_AGO, _AHEAD = 3000, 5500
+"""Days around the present in which banks take a due factor, which begins anew every 9,000 (FEBRABAN 082/2012)."""
 _FREE = re.compile(r"(\d|\{number:(\d{1,2})\})+", re.ASCII)
 _HOLE = re.compile(r"\{number:(\d{1,2})\}", re.ASCII)
 _FREE_LENGTH = 25
@@ -30,8 +32,10 @@ class Boleto:
         if not _FREE.fullmatch(self.free_field) or length != _FREE_LENGTH or len(holes) != 1:
             raise ValueError("free_field is 25 digits, with {number:11} or the like once in place of some of them")
 
-    def digits(self, reference: str, amount: Decimal, due: date) -> str:
-        """The bar code. Raises ValueError for what it cannot say."""
+    def digits(self, reference: str, amount: Decimal, due: date, today: date | None = None) -> str:
+        """The bar code. Raises ValueError for what it cannot say; `today` tells which due dates these are."""
+        if today is not None and not -_AGO <= (due - today).days <= _AHEAD:
+            raise ValueError(f"a boleto is due at most {_AGO} days ago, or {_AHEAD} ahead: banks read another date")
         [places] = map(int, _HOLE.findall(self.free_field))
         if not re.fullmatch(r"\d+", reference, re.ASCII) or len(reference) > places:
             raise ValueError(f"a boleto of this bank is for references of up to {places} digits")

@@ -11,6 +11,8 @@ from typing import ClassVar, Final
 from services.notification.domain.boleto import Boleto
 
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", re.ASCII)
+_ALIASES: Final = frozenset({"00", "01", "99"})
+"""No check digits of an IBAN (98 less a remainder of 97), although they pass."""
 _BIC = re.compile(r"[A-Z]{6}[A-Z0-9]{2}([A-Z0-9]{3})?", re.ASCII)
 _IBAN_LENGTHS: Final = {
     15: "NO",
@@ -31,15 +33,22 @@ _IBAN_LENGTHS: Final = {
 """The countries of SEPA (EPC409-09) by the length of their IBANs (ISO 13616)."""
 _SEPA: Final = {country: length for length, countries in _IBAN_LENGTHS.items() for country in countries.split()}
 _CPF = 11
+_EPC_BYTES: Final = 331
 _REGISTERED = re.compile(r"\d{11}|[0-9A-Z]{12}\d{2}", re.ASCII)
+_ATOM: Final = "[a-z0-9!#$&'*+/=?^_`{|}~-]+"
 _PIX_KEYS: Final = (
     _REGISTERED,
     re.compile(r"\+[1-9]\d{1,14}", re.ASCII),
-    re.compile(r"[a-z0-9.!#$&'*+/=?^_`{|}~-]+@[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII),
+    re.compile(rf"{_ATOM}(\.{_ATOM})*@[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII),
     re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII),
 )
 """CPF or CNPJ, telephone, e-mail, random key, as the central bank's manual writes them."""
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LETTERS: Final = str.maketrans(
+    {"ß": "ss", "ẞ": "SS", "Æ": "AE", "æ": "ae", "Œ": "OE", "œ": "oe", "Ø": "O", "ø": "o", "Ł": "L", "ł": "l"}
+    | {"Đ": "D", "đ": "d", "Ð": "D", "ð": "d", "Þ": "Th", "þ": "th", "\u0131": "i", "\u2019": "'", "\u2013": "-"}
+)
+"""Letters that are none with an accent."""
 _TXID = re.compile(r"[A-Za-z0-9]{1,25}", re.ASCII)
 
 
@@ -54,6 +63,7 @@ class Bill:
     reference: str
     amount: Decimal
     due: date
+    issued: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +79,25 @@ class Epc:
         """Raises ValueError."""
         iban = self.iban.replace(" ", "").upper()
         object.__setattr__(self, "iban", iban)
-        if not _IBAN.fullmatch(iban) or int("".join(str(int(one, 36)) for one in iban[4:] + iban[:4])) % 97 != 1:
+        if not _IBAN.fullmatch(iban) or iban[2:4] in _ALIASES or _number(iban[4:] + iban[:4]) % 97 != 1:
             raise ValueError(f"iban {self.iban} has wrong check digits, or is none")
         if len(iban) != _SEPA.get(iban[:2]):
             rule = f"those of {iban[:2]} have {_SEPA[iban[:2]]}" if iban[:2] in _SEPA else "its country is not in SEPA"
             raise ValueError(f"iban {iban} has {len(iban)} characters; {rule}")
         if self.bic and not _BIC.fullmatch(self.bic):
             raise ValueError(f"bic {self.bic} is none")
-        if not 1 <= len(self.name) <= 70 or _CONTROL.search(self.name):
+        if not 1 <= len(self.name.strip()) <= 70 or _CONTROL.search(self.name):
             raise ValueError("name has 1 to 70 characters on one line")
 
     def payload(self, bill: Bill) -> str:
         """What the code says. Raises CodeImpossible."""
         if not Decimal("0.01") <= bill.amount <= Decimal("999999999.99"):
             raise CodeImpossible("a SEPA code is for 0.01 to 999999999.99 EUR")
-        head = ("BCD", "002", "1", "SCT", self.bic, self.name, self.iban)
-        return "\n".join((*head, f"EUR{bill.amount:.2f}", "", "", bill.reference))
+        head = ("BCD", "002", "1", "SCT", self.bic, self.name.strip(), self.iban)
+        said = "\n".join((*head, f"EUR{bill.amount:.2f}", "", "", bill.reference))
+        if len(said.encode()) > _EPC_BYTES:
+            raise CodeImpossible(f"a SEPA code holds {_EPC_BYTES} bytes: the name is too long for this reference")
+        return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +121,7 @@ class Pix:
             raise ValueError(
                 f"key {self.key} has wrong check digits for a {'CPF' if len(self.key) == _CPF else 'CNPJ'}"
             )
-        if not _plain(self.name, 25) or not _plain(self.city, 15):
+        if not all(any(map(str.isalnum, _plain(text, size))) for text, size in ((self.name, 25), (self.city, 15))):
             raise ValueError("name and city have a letter at least")
 
     def payload(self, bill: Bill) -> str:
@@ -145,7 +158,9 @@ def load_code(given: Mapping[str, str]) -> Epc | Pix | Boleto:
 
 def _registered(number: str) -> bool:
     """Whether the last two digits of a CPF or CNPJ are the check digits of what is before them (modulo 11). A CNPJ may
-    have letters since July 2026, which count by their place in ASCII."""
+    have letters since July 2026, which count by their place in ASCII. One digit all along passes, and is nobody's."""
+    if len(set(number)) == 1:
+        return False
     values, cycle = [ord(one) - ord("0") for one in number], 10 if len(number) == _CPF else 8
     for end in (len(number) - 2, len(number) - 1):
         rest = sum(value * (2 + place % cycle) for place, value in enumerate(reversed(values[:end]))) % 11
@@ -154,13 +169,17 @@ def _registered(number: str) -> bool:
     return True
 
 
+def _number(iban: str) -> int:
+    return int("".join(str(int(one, 36)) for one in iban))
+
+
 def _field(id_: str, value: str) -> str:
     return f"{id_}{len(value):02d}{value}"
 
 
 def _plain(text: str, longest: int) -> str:
     """Without accents, as the code has it."""
-    apart = unicodedata.normalize("NFKD", text)
+    apart = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     return "".join(one for one in apart if one.isascii() and one.isprintable())[:longest].strip()
 
 

@@ -22,7 +22,8 @@ _NO_SUCH_ADDRESS = frozenset({(1, 1), (1, 2), (1, 3), (1, 6), (1, 10)})
 
 
 def classify_smtp(code: int, text: str, *, about_us: bool = False) -> Failure:
-    """The failure that a reply of 400 or more means. `text` is only searched for the enhanced code at its start.
+    """The failure that a reply means which is not the one that is hoped for. `text` is only searched for the enhanced
+    code at its start.
 
     `about_us`: no recipient had been named yet, so that we are refused, our name, or our sender's address. No user's
     address is forgotten for that, and no mail is given up at once.
@@ -37,6 +38,8 @@ def classify_smtp(code: int, text: str, *, about_us: bool = False) -> Failure:
     ) -> Failure:
         return Failure(kind=kind, code=name, message=message, floor=floor, endpoint_gone=gone, critical=critical)
 
+    if not 400 <= code < 600:
+        return failure(FailureKind.TRANSIENT)  # no refusal: the server has lost its way
     transient = match[1] == "4" if match else 400 <= code < 500
     too_large = code == 552 or enhanced in _TOO_LARGE  # told by SIZE, before the recipient
     if code in _AUTH or (about_us and not transient and not too_large):

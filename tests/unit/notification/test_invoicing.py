@@ -18,7 +18,7 @@ from services.notification.application.invoice_mailing import InvoiceMailing, Ma
 from services.notification.application.invoice_queries import InvoiceQueries
 from services.notification.application.invoice_work import InvoiceWork
 from services.notification.application.invoicing import Invoicing, InvoicingOptions
-from services.notification.application.ports.invoices import Mail, RenderFailed
+from services.notification.application.ports.invoices import Mail, RendererEnded, RenderFailed
 from services.notification.domain.delivery import Failure, FailureKind, Outcome, Sent, UnknownOutcome
 from services.notification.domain.errors import DebtFileUnknown, InvoiceNotFound
 from services.notification.domain.invoice import Debt, Invoice, InvoiceState, Pdf
@@ -67,13 +67,15 @@ class Office:
     mailed: list[str] = field(default_factory=list[str])
     rendered: list[int] = field(default_factory=list[int])
     lost: list[Exception] = field(default_factory=list[Exception])
+    no_room: bool = False
+    """Whether nothing can be drawn at all."""
     held: asyncio.Event | None = None
     """What the mail server waits for before its word."""
 
     async def render(self, debts: Sequence[Debt]) -> Sequence[Pdf | RenderFailed]:
         """See Renderer."""
-        if any(one.id.startswith("deadly") for one in debts):
-            raise RenderFailed("the renderer ended")
+        if self.no_room or any(one.id.startswith("deadly") for one in debts):
+            raise RendererEnded("the renderer ended")
         self.rendered.append(len(debts))
         return [
             RenderFailed("no such letter") if one.id.startswith("bad") else Pdf(b"%PDF ", one.id.encode())
@@ -209,6 +211,24 @@ async def test_a_bad_debt_does_not_hold_up_the_others(office: Office) -> None:
     codes = {letter.about: [attempt.code for attempt in letter.history] for letter in office.store.letters}
     assert [codes.pop(f"invoice/{id_}") for id_ in ("bad", "bad2", "deadly")] == [["RENDER_FAILED"]] * 3
     assert codes == {f"invoice/x{n}": ["ADDRESS_INVALID"] for n in range(len(bad))}
+
+
+async def test_a_renderer_that_can_draw_nothing_costs_no_invoice(office: Office) -> None:
+    office.no_room = True
+    await office.store.register("e1", [debt("d1"), debt("d2")])
+    async with office.open() as invoicing:
+        await asyncio.sleep(0)
+        await office.becomes("d1", InvoiceState.PENDING, 0)
+        reader = InvoiceQueries(office.store, office.documents, office)
+        office.no_room = False
+        invoicing.poke()
+        await office.becomes("d1", InvoiceState.MAILED)
+        await office.becomes("d2", InvoiceState.MAILED)
+        office.clock.time += MONTH
+        office.no_room = True
+        with pytest.raises(Unavailable):
+            await reader.download("d1")
+    assert not office.store.letters
 
 
 async def test_a_defect_of_the_mailer_costs_those_in_dialogue_one_attempt(office: Office) -> None:

@@ -23,6 +23,7 @@ COMPOSER = Composer("bell@tocsin.test", "The Bell, Inc.")
 INVOICES = InvoiceComposer(COMPOSER, issuer="ACME & Söhne", currency="EUR")
 
 
+@example("a", "Ann", "en")
 @given(
     IDS, st.text(st.characters(exclude_categories=("Cs",)), max_size=100), st.sampled_from(["", "fr", "pt-BR", "xx"])
 )
@@ -33,6 +34,8 @@ def test_any_invoice_mail_can_be_parsed(id_: str, name: str, language: str) -> N
     assert message["Message-ID"] == f"<invoice.{id_}@tocsin.test>" == f"<{mail.envelope_id}>"
     assert id_ in message["Subject"]
     assert not message.defects
+    outer, inner = message.get_boundary() or "", next(message.iter_parts()).get_boundary() or ""
+    assert not inner.startswith(outer)
     assert len(list(message.keys())) == len(set(message.keys())) == 8
     [attachment] = message.iter_attachments()
     assert attachment.get_content() == b"%PDF-1.3 content"

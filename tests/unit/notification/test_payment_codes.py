@@ -70,6 +70,25 @@ def test_pix_is_as_the_central_bank_has_published_it() -> None:
     assert "0503***6304" in pix.payload(bill)  # the reference has a sign that a txid may not have
 
 
+def test_letters_that_are_none_with_an_accent_stay_letters() -> None:
+    assert "5907Strauss6004Lodz" in Pix(key="+5561912345678", name="Strauß", city="Łódź").code("", "***")
+
+
+@pytest.mark.parametrize("due", [date(2018, 9, 12), date(2041, 12, 22), date(2076, 1, 31)])
+def test_a_due_date_that_banks_would_read_as_another_has_no_boleto(due: date) -> None:
+    boleto = Boleto(bank="237", free_field="123409{number:11}00123450")
+    with pytest.raises(ValueError, match="banks read another date"):
+        boleto.digits("1", Decimal(1), due, date(2026, 11, 30))
+    for good in (date(2018, 9, 13), date(2041, 12, 21)):
+        assert boleto.digits("1", Decimal(1), good, date(2026, 11, 30))
+
+
+def test_a_sepa_code_holds_no_more_than_the_guideline_says() -> None:
+    epc = Epc(name="张" * 70, iban="MT84MALT011000012345MTLCAST001S", bic="BPOTBEB1XXX")
+    with pytest.raises(CodeImpossible, match="331 bytes"):
+        epc.payload(Bill(reference="D" * 63, amount=Decimal("999999999.99"), due=date(2026, 12, 24)))
+
+
 def test_a_sepa_code_has_the_lines_of_the_guideline() -> None:
     epc = Epc(name="Red Cross of Belgium", iban="BE72 0000 0000 1616", bic="BPOTBEB1")
     payload = epc.payload(Bill(reference="D-1", amount=Decimal("1.00"), due=date(2026, 12, 24)))
@@ -129,6 +148,13 @@ def test_a_debt_that_no_code_can_say_is_refused(more: dict[str, str]) -> None:
         ({**PIX, "key": "12345678900"}, "wrong check digits for a CPF"),
         ({**PIX, "key": "11222333000180"}, "wrong check digits for a CNPJ"),
         ({**PIX, "key": "12ABC34501DE36"}, "wrong check digits for a CNPJ"),
+        ({**PIX, "key": "11111111111"}, "wrong check digits for a CPF"),
+        ({**PIX, "key": "00000000000000"}, "wrong check digits for a CNPJ"),
+        ({**PIX, "key": "ann..lee@example.com"}, "key is a Pix key"),
+        ({**PIX, "key": ".ann@example.com"}, "key is a Pix key"),
+        ({**PIX, "name": "---"}, "name and city"),
+        ({**EPC, "name": " "}, "1 to 70 characters"),
+        ({**EPC, "iban": "DE99370400440000000024"}, "wrong check digits"),  # 02 are the right ones
         ({**PIX, "city": "北京"}, "name and city"),
         ({**BOLETO, "bank": "23"}, "three digits"),
         ({**BOLETO, "free_field": "1" * 25}, "25 digits, with"),

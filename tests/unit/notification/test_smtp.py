@@ -63,10 +63,10 @@ class Server:
                 step = "421 enough" if carried == self.per_connection else "503 5.5.1 nested" if mail >= 0 else ""
                 number = int(line.partition("SIZE=")[2].partition(" ")[0]) - SIZE
                 step = step or self._step(number, verb)
-                mail = number if step.startswith("250") else mail
+                mail = number if step.startswith("2") else mail
             elif verb == "RCPT":
                 step = self._step(mail, verb) if mail >= 0 else "503 5.5.1 MAIL first"
-                recipient = step.startswith("250")
+                recipient = step.startswith("2")
             elif verb == "DATA":
                 step = self._step(mail, verb) if recipient else self.without_recipient
             else:
@@ -77,10 +77,10 @@ class Server:
                 writer.write(b"250-here\r\n" + extensions if verb == "EHLO" else b"")
             if not await self._say(writer, step):
                 return
-            if verb == "DATA" and step.startswith("354"):
+            if verb == "DATA" and step.startswith("3"):
                 content = await reader.readuntil(b"\r\n.\r\n" if recipient else b".\r\n")
                 step = self._step(mail, "CONTENT") if recipient else "554 5.5.1 nobody to send to"
-                if step.startswith("250") or step in (NEVER, CUT):
+                if step.startswith("2") or step in (NEVER, CUT):
                     self.taken.append(mail)
                     self.content.append(content)
                 mail, recipient, carried = -1, False, carried + 1
@@ -159,6 +159,45 @@ async def test_refusals_concern_the_email_alone(pipelining: bool, without_recipi
     assert not any(isinstance(one, Failure) and (one.unknown or one.away) for one in found)
     assert server.taken == [0, 2, 7, 8]
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+async def test_the_first_digit_of_a_reply_counts(pipelining: bool) -> None:
+    script = {
+        0: {"MAIL": "200 ok", "RCPT": "252 may be", "DATA": "355 say it", "CONTENT": "200 queued"},
+        1: {"DATA": "250 ok"},
+        2: {"RCPT": "354 go on"},
+        3: {"CONTENT": "354 go on"},
+    }
+    server = Server(script, pipelining=pipelining)
+    found = await outcomes(server, 5)
+    assert codes(found) == ["", "SMTP_250", "SMTP_354", "SMTP_354", ""]
+    lost = [one for one in found if isinstance(one, Failure)]
+    assert [one.unknown for one in lost] == [False, False, True]
+    assert not any(one.hopeless or one.away for one in lost)
+
+
+async def test_a_server_that_knows_no_ehlo_is_greeted_as_it_knows_it() -> None:
+    log: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 old\r\n")
+        replies = {"EHLO": "502 what", "HELO": "250 hello", "DATA": "354 go on", "QUIT": "221 bye"}
+        while line := (await reader.readline()).decode().strip():
+            log.append(line[:4])
+            writer.write(f"{replies.get(line[:4], '250 ok')}\r\n".encode())
+            if line == "DATA":
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(b"250 taken\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        async with SmtpMailer(SmtpOptions(host="127.0.0.1", port=port, sender="bell@tocsin.test")) as mailer:
+            [mail] = mails(1)
+            assert isinstance(await mailer.send(mail), Sent)
+        await eventually(lambda: log[-1] == "QUIT")
+    assert log == ["EHLO", "HELO", "MAIL", "RCPT", "DATA", "QUIT"]
 
 
 async def test_commands_of_the_next_email_go_out_with_the_content_of_the_one_before() -> None:

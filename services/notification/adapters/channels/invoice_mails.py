@@ -63,7 +63,7 @@ class InvoiceComposer:
         texts = self._texts(debt, spoken, filled)
         if self._links is not None:
             return self._mail(debt, id_, (*parts, texts))
-        outer = f"=_{debt.id}"
+        outer = f"=_m_{debt.id}"
         parts += [
             f'Content-Type: multipart/mixed; boundary="{outer}"\r\n\r\n--{outer}\r\n'.encode("ascii"),
             texts,
@@ -92,6 +92,7 @@ class InvoiceComposer:
             f"<p>{html.escape(greeting)}</p>\r\n<p>{html.escape(text)}</p>\r\n{below}"
             f"<p>{html.escape(signature).replace(chr(10), '<br>')}</p>\r\n</body></html>\r\n"
         )
+        # No beginning of the other boundary: readers need not look further than that (RFC 2046, 5.1.1).
         inner = f"=_a_{debt.id}"
         return b"".join(
             (

@@ -19,6 +19,8 @@ from services.notification.domain.smtp_timeouts import SmtpTimeouts
 
 _open = gauge("tocsin_smtp_connections", "Open connections to the mail server.")
 _LONGEST_REPLY = 32 * 1024
+_UNKNOWN = frozenset({500, 501, 502, 504, 550})
+"""What servers say that know no EHLO (RFC 5321, 4.1.1.1, 4.1.4)."""
 _QUIT = timedelta(seconds=2)
 
 Tls = Literal["none", "starttls", "tls"]
@@ -47,6 +49,16 @@ class Reply:
 
     code: int
     text: str
+
+    @property
+    def kind(self) -> int:
+        """The first digit of the code."""
+        return self.code // 100
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it is a refusal, for now or for good."""
+        return self.kind in (4, 5)
 
 
 class SmtpConnection(asyncio.Protocol):
@@ -84,7 +96,7 @@ class SmtpConnection(asyncio.Protocol):
         )
         try:
             await client.connect()
-            await client.ehlo()
+            await _greet(client)
         except BaseException:
             client.close()
             raise
@@ -162,3 +174,13 @@ class SmtpConnection(asyncio.Protocol):
         self._transport.close()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    """Learns what the server can do; an old one is greeted as it knows it. Raises SMTPException."""
+    try:
+        await client.ehlo()
+    except aiosmtplib.SMTPHeloError as error:
+        if error.code not in _UNKNOWN or not client.is_connected:
+            raise
+        await client.helo()

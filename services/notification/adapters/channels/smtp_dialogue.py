@@ -17,17 +17,18 @@ from services.notification.domain.smtp_replies import CLOSING, classify_smtp
 from services.notification.domain.smtp_timeouts import SmtpTimeouts
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_DONE, _FORWARDED, _GO_ON = 250, 251, 354
+_DONE, _GO_ON = 2, 3
+"""What a reply means, its first digit says alone (RFC 5321, 4.2)."""
 _SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """A command, the replies that mean yes, and for how long one is waited for."""
+    """A command, how the replies that mean yes begin, and for how long one is waited for."""
 
     name: str
     line: bytes
-    good: tuple[int, ...]
+    good: int
     within: timedelta
 
 
@@ -96,13 +97,13 @@ class Dialogue:
             sender += f" RET=HDRS ENVID={_xtext(mail.envelope_id)}"
             recipient += f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{_xtext(mail.recipient)}"
         commands = [
-            _Command("MAIL", f"{sender}\r\n".encode("ascii"), (_DONE,), times.mail),
-            _Command("RCPT", f"{recipient}\r\n".encode("ascii"), (_DONE, _FORWARDED), times.rcpt),
-            _Command("DATA", b"DATA\r\n", (_GO_ON,), times.data),
+            _Command("MAIL", f"{sender}\r\n".encode("ascii"), _DONE, times.mail),
+            _Command("RCPT", f"{recipient}\r\n".encode("ascii"), _DONE, times.rcpt),
+            _Command("DATA", b"DATA\r\n", _GO_ON, times.data),
         ]
         if self._connection.reset:
             self._connection.reset = False
-            return [_Command("RSET", b"RSET\r\n", (_DONE,), times.mail), *commands]
+            return [_Command("RSET", b"RSET\r\n", _DONE, times.mail), *commands]
         return commands
 
     async def _envelope(self, commands: list[_Command]) -> Failure | None:
@@ -113,7 +114,7 @@ class Dialogue:
             if not connection.pipelining:
                 connection.write(command.line, 1)
             reply = await connection.reply(command.within)
-            if refusal is not None or reply.code in command.good:
+            if refusal is not None or reply.kind == command.good:
                 continue
             if command.name == "RSET":
                 raise ConnectionAbortedError(reply.text)
@@ -121,12 +122,13 @@ class Dialogue:
             refusal = classify_smtp(reply.code, reply.text, about_us=about_us)
             refusal = replace(refusal, away=about_us and reply.code == CLOSING)
             connection.reset = True
-            if reply.code == CLOSING:
+            if reply.code == CLOSING or not reply.refuses:
+                # It leaves, or nobody knows what it is at.
                 connection.close()
                 return refusal
             if not connection.pipelining:
                 return refusal
-        if refusal is not None and reply.code == _GO_ON:
+        if refusal is not None and reply.kind == _GO_ON:
             # Without anybody to send to it asks for the content all the same (RFC 2920, 3.1): there is none.
             connection.write(b".\r\n", 1)
             await connection.reply(self._timeouts.data)
@@ -137,7 +139,13 @@ class Dialogue:
         self._step = "the message"
         if reply.code == CLOSING:
             self._connection.close()
-        return Sent(reply.text[:_SHOWN]) if reply.code == _DONE else classify_smtp(reply.code, reply.text)
+        if reply.kind == _DONE:
+            return Sent(reply.text[:_SHOWN])
+        failure = classify_smtp(reply.code, reply.text)
+        if not reply.refuses:
+            self._connection.close()
+            return replace(failure, unknown=True)
+        return failure
 
     def _cut(self, error: Exception, *, handed_over: bool = False) -> Failure:
         """There was no reply. Commands that went out together leave open which of them the server hangs at, so only

@@ -127,9 +127,10 @@ class InvoiceDrawer:
         codes = [code for code in self._codes if code.currency == currency]
         if self._codes and not codes:
             raise CodeImpossible(f"the issuer has no payment code for {currency or 'a debt without a currency'}")
+        issued = date.fromisoformat(debt.issued) if debt.issued else None
         for code in codes:
             due = date.fromisoformat(debt.due_date)
-            draw_code(own, code, Bill(reference=debt.id, amount=Decimal(debt.amount), due=due))
+            draw_code(own, code, Bill(reference=debt.id, amount=Decimal(debt.amount), due=due, issued=issued))
             if not isinstance(code, Boleto):
                 self._label(own, spoken, "scan", _MIDDLE, 442)
 
@@ -142,7 +143,7 @@ def draw_code(drawing: Drawing, code: Epc | Pix | Boleto, bill: Bill) -> None:
     """What a bank's app reads, and what it says where people may type or copy it. Raises CodeImpossible."""
     if isinstance(code, Boleto):
         try:
-            digits = code.digits(bill.reference, bill.amount, bill.due)
+            digits = code.digits(bill.reference, bill.amount, bill.due, bill.issued)
         except ValueError as error:
             raise CodeImpossible(str(error)) from None
         drawing.text(line(typed_line(digits)), _LEFT, 238, 12)

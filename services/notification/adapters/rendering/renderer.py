@@ -20,7 +20,7 @@ from typing import Self
 
 from services.chassis.telemetry.logs import get_logger
 from services.notification.adapters.rendering.worker import FAILED, HEADER, SHARED, frame
-from services.notification.application.ports.invoices import RenderFailed
+from services.notification.application.ports.invoices import RendererEnded, RenderFailed
 from services.notification.domain.invoice import Debt, Pdf
 from services.notification.domain.issuer import Issuers
 
@@ -116,7 +116,7 @@ class _Slot:
                     return await self._child.ask(debts)
             except (asyncio.IncompleteReadError, OSError, TimeoutError) as error:
                 await self._drop(kill=True)
-                raise RenderFailed(f"the renderer ended ({type(error).__name__})") from error
+                raise RendererEnded(f"the renderer ended ({type(error).__name__})") from error
             except asyncio.CancelledError:
                 await self._drop(kill=True)  # its answer would be taken for that of the next request
                 raise

@@ -58,6 +58,8 @@ def main() -> None:
             try:
                 debt = Debt(**one)
                 pdf = drawer(debt.issuer).draw(debt)
+            except MemoryError:
+                raise  # which is no fault of the debt
             except Exception as error:  # whatever is wrong with one debt, the others are drawn
                 answer.append(
                     frame(FAILED + f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:1000])

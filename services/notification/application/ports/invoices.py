@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from services.chassis.errors import Unavailable
 from services.notification.application.claimed_delivery import ClaimedInvoice, InvoiceChange, InvoiceClaims
 from services.notification.application.ports.notifications import Position
 from services.notification.domain.delivery import Outcome
@@ -129,15 +130,19 @@ class DocumentStore(Protocol):
 
 
 class RenderFailed(Exception):
-    """The renderer could not make the PDF, or none of these."""
+    """The renderer could not make the PDF."""
+
+
+class RendererEnded(Unavailable):
+    """The renderer itself has failed: one of the debts may have ended it, or there is no room for it."""
 
 
 class Renderer(Protocol):
     """Makes PDFs, off the event loop."""
 
     async def render(self, debts: Sequence[Debt]) -> Sequence[Pdf | RenderFailed]:
-        """A PDF for each debt, the same bytes for the same debt, or why it has none. Raises RenderFailed when the
-        renderer itself has failed, of which any of the debts may be the cause."""
+        """A PDF for each debt, the same bytes for the same debt, or why it has none. Raises
+        RendererEnded."""
         ...
 
 
