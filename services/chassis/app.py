@@ -27,6 +27,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from services.chassis import workers
+from services.chassis.allocator import one_arena
 from services.chassis.settings import ChassisSettings, Refused, load, refuse, split_address
 from services.chassis.tasks import cancel
 from services.chassis.telemetry import logs, metrics, tracing
@@ -183,6 +184,7 @@ def run(service: str, settings_type: type[S], bootstrap: Bootstrap[S]) -> NoRetu
         service=service,
         worker=worker.index if worker else None,
     )
+    one_arena()
     import uvloop
 
     sys.exit(uvloop.run(serve(service, settings, bootstrap, worker)))

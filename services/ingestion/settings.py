@@ -66,7 +66,7 @@ class IngestionSettings(ObjectStorageSettings):
     """Bytes of a debt file."""
     debt_max_uploads: int = 4
     """Debt files that one process takes in at a time."""
-    debt_block: Size = 2 * MIB
+    debt_block: Size = MIB
     """How much of a debt file is parsed and committed together."""
     debt_event_size: int = 250
     """Debts in one event."""

@@ -117,10 +117,14 @@ def own_headers(event_id: str, time: str) -> dict[str, str]:
 
 def encode(event: Event, *, source: str) -> Encoded:
     """Serializes the event; the headers carry the trace that is current here and now."""
-    headers = own_headers(event.id, timestamp(event.time)) | common_headers(
-        event.message.DESCRIPTOR.full_name, source=source
-    )
-    return Encoded(subject=event.subject, payload=event.message.SerializeToString(), headers=headers)
+    kind, payload = event.message.DESCRIPTOR.full_name, event.message.SerializeToString()
+    return enclose(event.subject, kind, payload, id_=event.id, time=event.time, source=source)
+
+
+def enclose(subject: str, kind: str, payload: bytes, *, id_: str, time: datetime, source: str) -> Encoded:
+    """As `encode`, of a message of the type `kind` (its full name) that is serialized already."""
+    headers = own_headers(id_, timestamp(time)) | common_headers(kind, source=source)
+    return Encoded(subject=subject, payload=payload, headers=headers)
 
 
 def trace_context(headers: Mapping[str, str]) -> Context:

@@ -8,10 +8,12 @@ Events with the same `key` are published strictly one after another, also over f
 import asyncio
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.message import Message
 
 from services.chassis.errors import InvalidArgument
-from services.chassis.nats.envelope import Bundle, Encoded, Event, encode
+from services.chassis.nats.envelope import Bundle, Encoded, Event, enclose, encode
 from services.chassis.postgres.bundles import pack, pack_encoded
 from services.chassis.postgres.pool import Connection, Database
 
@@ -42,6 +44,11 @@ class Outbox:
     def encode(self, event: Event) -> Encoded:
         """The event as it will leave, with the trace that is current here and now."""
         return encode(event, source=self._source)
+
+    def enclose(self, subject: str, kind: type[Message], payload: bytes, *, id_: str) -> Encoded:
+        """As `encode`, of a message of the type `kind` that is serialized already."""
+        now = datetime.now(UTC)
+        return enclose(subject, kind.DESCRIPTOR.full_name, payload, id_=id_, time=now, source=self._source)
 
     async def add_encoded(self, connection: Connection, events: Sequence[tuple[Encoded, str | None]]) -> list[int]:
         """Like `add_many`, for events that have been encoded before (dead letters), each with its ordering key."""

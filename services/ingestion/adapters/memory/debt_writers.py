@@ -8,6 +8,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final
 
+import numpy as np
+
 from services.chassis.errors import Aborted
 from services.ingestion.adapters.memory.debt_tables import DebtTables
 from services.ingestion.application.debts.ports import PreparedBlock, Progress, Run
@@ -88,7 +90,7 @@ def _judged(
     """The debts that are new, by id, and the rejects of those whose id is known with other content."""
     new: dict[str, Debt] = {}
     conflicts: list[Reject] = []
-    rows = rows.by_line()
+    rows = rows.take(np.argsort(rows.lines, kind="stable"))
     for row in range(len(rows)):
         name, government_id, email, amount, _, debt_id, currency, language = (
             text.decode() for text in rows.content(row)

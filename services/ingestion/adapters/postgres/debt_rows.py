@@ -44,12 +44,13 @@ async def stage(connection: Connection, content: bytes) -> None:
     await copy(connection, "debt_chunk", content)
 
 
-def repeated(firsts: DebtRows, repeats: Repeats) -> Known:
+def repeated(rows: DebtRows, repeats: Repeats) -> Known:
     """The lines of `repeats`, beside the first rows of their ids."""
-    pairs = zip(repeats.rows.lines.tolist(), repeats.first.tolist(), strict=True)
     return {
-        line: None if repeats.rows.content(at) == firsts.content(first) else f"line {firsts.lines[first]} of this file"
-        for at, (line, first) in enumerate(pairs)
+        int(rows.lines[row]): None
+        if rows.content(row) == rows.content(first)
+        else f"line {rows.lines[first]} of this file"
+        for row, first in zip(repeats.rows.tolist(), repeats.firsts.tolist(), strict=True)
     }
 
 

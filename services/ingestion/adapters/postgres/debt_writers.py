@@ -14,7 +14,7 @@ import asyncpg
 import numpy as np
 
 from services.chassis.errors import Aborted, Unavailable
-from services.chassis.nats import Event
+from services.chassis.nats.envelope import Encoded
 from services.chassis.nats.topology import DEBTS_REGISTERED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.ingestion.adapters.nats import debt_events
@@ -45,11 +45,10 @@ _GOING: Final = "SELECT EXISTS (SELECT FROM debt_files WHERE id = ANY ($1::uuid[
 
 @dataclass(slots=True)
 class _Prepared:
-    """`firsts` are sorted by id and have different ids. `direct` and `events` are made of `firsts` where no known id is
-    expected, `staged` is made of all rows where one is."""
+    """`direct` and `events` are made of the first rows of each id where no known id is expected, `staged` is made of
+    all rows where one is."""
 
     rows: DebtRows
-    firsts: DebtRows
     repeats: Repeats
     rejects: list[Reject]
     direct: bytes | None
@@ -73,10 +72,12 @@ class DebtWriter:
     def prepare(self, block: Block) -> PreparedBlock:
         """Encodes the block for the way that it will probably take."""
         firsts, repeats = block.rows.by_id()
-        direct = None if self._expect_known else debt_copy.encode(firsts, self._run.file_id)
-        staged = debt_copy.encode(block.rows, self._run.file_id) if direct is None else None
-        events = self._events(firsts) if direct is not None else []
-        return _Prepared(block.rows, firsts, repeats, block.rejects, direct, staged, events, block.end)
+        if self._expect_known:
+            staged = debt_copy.encode(block.rows, self._run.file_id)
+            return _Prepared(block.rows, repeats, block.rejects, None, staged, [], block.end)
+        rows = block.rows.take(firsts)
+        direct = debt_copy.encode(rows, self._run.file_id)
+        return _Prepared(block.rows, repeats, block.rejects, direct, None, self._events(rows), block.end)
 
     async def store(self, block: PreparedBlock) -> Counts:
         """See the port. A database that goes away and comes back within some seconds costs nothing but them."""
@@ -118,7 +119,7 @@ class DebtWriter:
             await add_rejects(connection, self._run.file_id, rejects, checked=bool(self._checked))
             counts = block.counts = Counts(len(block.rows) - len(known), duplicates(known), len(rejects))
             events = await asyncio.to_thread(self._envelopes, block, known, turn.number)
-            await self._outbox.add_many(connection, events)
+            await self._outbox.add_encoded(connection, [(event, None) for event in events])
             await connection.execute(
                 """
                 UPDATE debt_files SET accepted = accepted + $2, duplicates = duplicates + $3, rejected = rejected + $4,
@@ -155,7 +156,7 @@ class DebtWriter:
                 self._expect_known = True
                 block.direct = None
             else:
-                return repeated(block.firsts, block.repeats)
+                return repeated(block.rows, block.repeats)
         if block.staged is None:
             block.staged = await asyncio.to_thread(debt_copy.encode, block.rows, self._run.file_id)
         await stage(connection, block.staged)
@@ -178,13 +179,13 @@ class DebtWriter:
         block.events = []
         return held(found, self._run.file_id)
 
-    def _envelopes(self, block: _Prepared, known: Known, number: int) -> list[Event]:
+    def _envelopes(self, block: _Prepared, known: Known, number: int) -> list[Encoded]:
         if block.direct is None:
             new = [line not in known for line in block.rows.lines.tolist()]
             block.events = self._events(block.rows.take(np.array(new, np.bool_)))
         name = f"debts-{self._run.file_id}-{number}"
         return [
-            Event(DEBTS_REGISTERED_SUBJECT, DebtsRegistered.FromString(payload), id=f"{name}-{place}")
+            self._outbox.enclose(DEBTS_REGISTERED_SUBJECT, DebtsRegistered, payload, id_=f"{name}-{place}")
             for place, payload in enumerate(block.events)
         ]
 

@@ -63,37 +63,33 @@ class DebtRows:
         message = f"is known with other content: {first} came first and stands"
         return Reject(int(self.lines[row]), (Broken("DEBT_ID_CONFLICT", COLUMNS[_ID], message),), self.raw(row))
 
-    def by_line(self) -> "DebtRows":
-        """The rows in the order of the file."""
-        ordered = bool((self.lines[1:] > self.lines[:-1]).all())
-        return self if ordered else self.take(np.argsort(self.lines))
-
     def ids(self) -> "npt.NDArray[np.bytes_]":
         """The debtIds."""
         matrix = left_aligned(self.source, self.starts[:, _ID], self.ends[:, _ID])
         return np.ascontiguousarray(matrix).view(f"S{matrix.shape[1]}")[:, 0]
 
-    def by_id(self) -> "tuple[DebtRows, Repeats]":
-        """The first row of each debtId in the file, in the order of the ids (which keeps index pages together), and the
-        rows whose debtId an earlier row has."""
+    def by_id(self) -> "tuple[Ints, Repeats]":
+        """Which rows are the first of their debtId in the file, in the order of the ids (which keeps index pages
+        together), and which ones are not."""
         if not len(self):
-            return self, Repeats(self, np.empty(0, np.int64))
-        rows = self.by_line()
-        ids = rows.ids()
+            return np.empty(0, np.int64), Repeats(np.empty(0, np.int64), np.empty(0, np.int64))
+        by_line = np.argsort(self.lines, kind="stable")
+        ids = self.ids()[by_line]
         order = np.argsort(ids, kind="stable")
         ordered = ids[order]
         fresh = np.ones(len(order), np.bool_)
         fresh[1:] = ordered[1:] != ordered[:-1]
-        firsts = np.cumsum(fresh) - 1
-        return rows.take(order[fresh]), Repeats(rows.take(order[~fresh]), firsts[~fresh])
+        rows = by_line[order]
+        firsts = rows[fresh]
+        return firsts, Repeats(rows[~fresh], firsts[(np.cumsum(fresh) - 1)[~fresh]])
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Rows whose debtId stands in an earlier row too: that is row `first[i]` of the first rows."""
+    """The rows `rows[i]` have the debtId that the row `firsts[i]` has had before."""
 
-    rows: DebtRows
-    first: Ints
+    rows: Ints
+    firsts: Ints
 
     def __len__(self) -> int:
         return len(self.rows)
