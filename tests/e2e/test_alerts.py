@@ -1,5 +1,7 @@
 """Video alerts through the edge: probed by ranges, told by a signed webhook."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +87,83 @@ def test_the_uid_is_an_idempotency_key(rest: httpx.Client, unique: Callable[[str
     assert other.status_code == 409
     assert other.json()["reason"] == "ALREADY_EXISTS"
     assert finished(rest, uid)["video"] == "/videos/gate.avi"
+
+
+@pytest.mark.parametrize(
+    ("body", "timestamp"),
+    [
+        ('{"uid":"UID","video":"/videos/gate.avi","timestamp":1720000000,"store":"store-42"}', 1_720_000_000),
+        ('{"uid":"UID","video":"/videos/gate.avi","timestamp":1720000000.123456,"store":"s"}', 1_720_000_000.123456),
+        ('{"uid":"UID","video":"/videos/gate.avi","timestamp":"1720000000.5","store":"s"}', 1_720_000_000.5),
+        ('{"uid":"UID","video":"/videos/gate.avi","timestamp":1.72e9,"store":"s"}', 1_720_000_000),
+        (
+            '\n\t{ "store" : "s",\r\n "timestamp" : 1720000000.50 , "uid":"UID", "video":"/videos/gate.avi" }\n\n',
+            1_720_000_000.5,
+        ),
+    ],
+    ids=["integer", "float", "text", "exponent", "white space"],
+)
+@pytest.mark.parametrize("path", ["/alert", "/v1/alerts"])
+def test_numbers_come_as_clients_write_them(
+    rest: httpx.Client, unique: Callable[[str], str], path: str, body: str, timestamp: float
+) -> None:
+    uid = unique("cam")
+    json = {"content-type": "application/json"}
+    answer = rest.post(path, content=body.replace("UID", uid), headers=json)
+    assert answer.status_code == 200, answer.text
+    assert rest.get(f"/v1/alerts/{uid}").json()["timestamp"] == timestamp
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"uid": 1234}, "uid"),
+        ({"uid": " cam-1"}, "uid"),
+        ({"store": None}, "store"),
+        ({"timestamp": "yesterday"}, "timestamp"),
+        ({"timestamp": True}, "timestamp"),
+        ({"timestamp": "NaN"}, "timestamp"),
+        ({"timestamp": 1_720_000_000_500}, "timestamp"),
+        ({"camera": "front"}, "camera"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/alert", "/v1/alerts"])
+def test_what_is_no_alert_is_refused_by_its_field(
+    rest: httpx.Client, unique: Callable[[str], str], path: str, changes: dict[str, Any], field: str
+) -> None:
+    answer = rest.post(path, json=alert(unique("cam"), "/videos/gate.avi") | changes)
+    assert answer.status_code == 400, answer.text
+    assert field in answer.json()["detail"], answer.text
+
+
+def test_a_batch_tells_what_is_wrong_of_each(rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    good, bad = unique("cam"), unique("cam")
+    items = [alert(bad, "file:///etc/passwd"), alert(good, "/videos/gate.avi"), alert("a.b", "/videos/gate.avi")]
+    answer = rest.post("/v1/alerts:batch", json={"alerts": items, "dryRun": True})
+    assert answer.status_code == 200, answer.text
+    assert rest.get(f"/v1/alerts/{good}").status_code == 404
+    answer = rest.post("/v1/alerts:batch", json={"alerts": items})
+    assert [one["uid"] for one in answer.json()["alerts"]] == [good]
+    told = [(one["index"], one["reason"], one["field"]) for one in answer.json()["rejections"]]
+    assert told == [(0, "INVALID_FIELD", "video"), (2, "INVALID_FIELD", "uid")]
+    assert finished(rest, good)["state"] == "PROBED"
+    assert rest.get(f"/v1/alerts/{bad}").status_code == 404
+
+
+def test_a_dry_run_of_the_command_stores_nothing(edge: Edge, rest: httpx.Client, unique: Callable[[str], str]) -> None:
+    uid = unique("cam")
+
+    def tried(video: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "services.cli.main", "alert", uid, video, "--dry-run", "--timestamp", "1.72e9"]
+        state = ["--state-dir", str(edge.mesh.state.root)]
+        return subprocess.run([*command, *state], capture_output=True, text=True, timeout=60, check=False)
+
+    good = tried("/videos/gate.avi")
+    assert (good.returncode, good.stdout) == (0, f"alert {uid} would be accepted\n"), good.stderr
+    blocked = tried("http://169.254.169.254/latest/meta-data")
+    assert blocked.returncode == 1
+    assert "must be a path on the video server, or a URL of an allowed origin" in " ".join(blocked.stderr.split())
+    assert rest.get(f"/v1/alerts/{uid}").status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ def alert(
         float | None, typer.Option(callback=finite, help="Seconds since the Unix epoch; now by default.")
     ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for the probe; 0 to return at once.")] = 10.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say whether it would be accepted; nothing is stored or probed.")
+    ] = False,
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
@@ -34,6 +37,15 @@ def alert(
 
     body = {"uid": uid, "video": video, "store": store, "timestamp": time.time() if timestamp is None else timestamp}
     with open_mesh(state_dir).http(scopes=["alerts:write", "videos:read"]) as client:
+        if dry_run:
+            tried: dict[str, Any] = answer(client.post("/v1/alerts", json=body | {"dryRun": True}))
+            if json:
+                print_json({"alert": tried, "video": None})
+            elif tried.get("createTime"):
+                console().print(f"alert {uid} is known already, with this content, and is {tried['state']}")
+            else:
+                console().print(f"alert {uid} would be accepted")
+            return
         state: dict[str, Any] = answer(client.post("/v1/alerts", json=body))
         deadline = time.monotonic() + wait
         while state["state"] not in _FINAL and time.monotonic() < deadline:

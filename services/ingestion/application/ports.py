@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from services.ingestion.domain.alert import Alert, AlertState
+from services.ingestion.domain.alert import Alert, AlertFilter
 from services.ingestion.domain.catalogue import Building, Device, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
@@ -187,17 +187,15 @@ class Alerts(Protocol):
 
     async def accept(self, alert: Alert) -> Alert:
         """Stores the alert together with the event that it was reported, or returns the stored one when it has the same
-        content. Raises ResourceExists for other content."""
+        content. Raises AlertExists for other content."""
         ...
 
     async def get(self, uid: str) -> Alert:
         """Raises ResourceNotFound."""
         ...
 
-    async def list(
-        self, store: str, state: AlertState | None, before: tuple[int, str] | None, limit: int
-    ) -> list[Alert]:
-        """Newest first; `before` is the create time in microseconds and the uid of the last one seen."""
+    async def list(self, wanted: AlertFilter, after: tuple[float, str] | None, limit: int) -> list[Alert]:
+        """Up to `limit` of them, newest first, after the one with this timestamp and uid."""
         ...
 
 

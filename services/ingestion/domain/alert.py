@@ -38,6 +38,17 @@ class Alert:
         return _content(self) == _content(other)
 
 
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alerts a list has: of one store (empty: all), in one state, and with timestamps (seconds since the Unix
+    epoch) from `since` on and before `until`."""
+
+    store: str = ""
+    state: AlertState | None = None
+    since: float | None = None
+    until: float | None = None
+
+
 def _content(alert: Alert) -> tuple[str, str, float, str]:
     return (alert.uid, alert.video, alert.timestamp, alert.store)
 

@@ -60,6 +60,14 @@ class ResourceExists(AlreadyExists):
         super().__init__(f"the {kind} {name} exists already", metadata={"id": name, "kind": kind})
 
 
+class AlertExists(ResourceExists):
+    """The uid is that of an alert with other content."""
+
+    def __init__(self, uid: str) -> None:
+        super().__init__("alert", uid)
+        self.message = f"there is an alert {uid} already, with other content"
+
+
 class TooManyPlaces(ResourceExhausted):
     """There are as many places of the kind as readings may register."""
 

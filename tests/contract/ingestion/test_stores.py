@@ -12,7 +12,7 @@ from services.ingestion.adapters.postgres.alerts import PostgresAlerts, Report, 
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
 from services.ingestion.application.ports import Alerts, Claim, IdempotencyKeys, Quarantine, Quarantined
-from services.ingestion.domain.alert import Alert, AlertState
+from services.ingestion.domain.alert import Alert, AlertFilter, AlertState
 from services.ingestion.domain.errors import IdempotencyConflict, ResourceExists, ResourceNotFound
 from services.ingestion.domain.reading import to_microseconds
 
@@ -194,7 +194,7 @@ async def test_reports_about_many_alerts_have_their_effect_together_in_their_ord
     async with database.transaction() as connection:
         await move(connection, reports)
         await move(connection, [])
-    found = {alert.uid: (alert.state, alert.reason) for alert in await alerts.list("", None, None, 10)}
+    found = {alert.uid: (alert.state, alert.reason) for alert in await alerts.list(AlertFilter(), None, 10)}
     assert found == {
         "a": (AlertState.FAILED, "NOT_MEDIA"),
         "b": (AlertState.PROBED, ""),
@@ -206,11 +206,15 @@ async def test_alerts_are_listed_newest_first_and_filtered(desk: Desk) -> None:
     for number in range(5):
         await desk.alerts.accept(Alert(f"u{number}", "/v", 1e9, f"s{number % 2}"))
     await desk.move("u2", AlertState.PROBED, "")
-    everything = await desk.alerts.list("", None, None, 10)
+    everything = await desk.alerts.list(AlertFilter(), None, 10)
     assert [alert.uid for alert in everything] == ["u4", "u3", "u2", "u1", "u0"]
-    assert [alert.uid for alert in await desk.alerts.list("s0", None, None, 10)] == ["u4", "u2", "u0"]
-    assert [alert.uid for alert in await desk.alerts.list("s0", AlertState.PROBED, None, 10)] == ["u2"]
-    third = everything[2]
-    assert third.create_time
-    before = (to_microseconds(third.create_time), third.uid)
-    assert [alert.uid for alert in await desk.alerts.list("", None, before, 1)] == ["u1"]
+    assert [alert.uid for alert in await desk.alerts.list(AlertFilter("s0"), None, 10)] == ["u4", "u2", "u0"]
+    assert [alert.uid for alert in await desk.alerts.list(AlertFilter("s0", AlertState.PROBED), None, 10)] == ["u2"]
+    assert await desk.alerts.list(AlertFilter(state=AlertState.FAILED), None, 10) == []
+    after = (everything[2].timestamp, everything[2].uid)
+    assert [alert.uid for alert in await desk.alerts.list(AlertFilter(), after, 1)] == ["u1"]
+    for number in (5, 6, 7):
+        await desk.alerts.accept(Alert(f"u{number}", "/v", 1e9 + number, "s0"))
+    within = AlertFilter(since=1e9 + 5, until=1e9 + 7)
+    assert [alert.uid for alert in await desk.alerts.list(within, None, 10)] == ["u6", "u5"]
+    assert [alert.uid for alert in await desk.alerts.list(within, (1e9 + 6, "u6"), 10)] == ["u5"]

@@ -2,6 +2,7 @@ import asyncio
 
 import grpc.aio
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.errors import AlreadyExists, DomainError, InvalidArgument, NotFound
@@ -34,6 +35,11 @@ async def reported(world: World) -> list[alerts_pb2.VideoAlertReported]:
     return [alerts_pb2.VideoAlertReported.FromString(message.data or b"") for message in messages]
 
 
+async def relayed(world: World) -> bool:
+    async with world.database.connection() as connection:
+        return not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox)")
+
+
 async def test_an_alert_is_accepted_once_and_reported_once(world: World) -> None:
     answers = await asyncio.gather(*(world.alerts.CreateAlert(request(), metadata=world.me) for _ in range(10)))
     assert {answer.SerializeToString() for answer in answers} == {answers[0].SerializeToString()}
@@ -47,6 +53,7 @@ async def test_an_alert_is_accepted_once_and_reported_once(world: World) -> None
     error = await failure(world.alerts.CreateAlert(request(video="/other.avi"), metadata=world.me))
     assert isinstance(error, AlreadyExists)
     assert error.metadata["id"] == "UID-1234"
+    assert error.message == "there is an alert UID-1234 already, with other content"
     assert isinstance(await failure(world.alerts.GetAlert(pb.GetAlertRequest(uid="x"), metadata=world.me)), NotFound)
 
 
@@ -96,9 +103,78 @@ async def test_lists_are_filtered_and_paged(world: World) -> None:
         other = pb.ListAlertsRequest(page_size=2, page_token=token, store="s1")
         assert (await failure(world.alerts.ListAlerts(other, metadata=world.me))).reason == "PAGE_TOKEN_INVALID"
     assert seen == ["u4", "u2", "u0"]
-    forged = PageTokens("alerts", store="", state=0).make((10**30, "u1"))
+    late = pb.ListAlertsRequest(to=Timestamp(seconds=1_720_000_000))
+    assert not (await world.alerts.ListAlerts(late, metadata=world.me)).alerts
+    within = pb.ListAlertsRequest(to=Timestamp(seconds=1_720_000_001))
+    getattr(within, "from").FromSeconds(1_720_000_000)
+    assert len((await world.alerts.ListAlerts(within, metadata=world.me)).alerts) == 5
+    forged = PageTokens("alerts", store="", state=0, since=None, until=None).make((1e9, "no id"))
     error = await failure(world.alerts.ListAlerts(pb.ListAlertsRequest(page_token=forged), metadata=world.me))
     assert error.reason == "PAGE_TOKEN_INVALID"
+
+
+async def test_each_alert_of_a_batch_is_judged_alone(world: World) -> None:
+    await world.alerts.CreateAlert(request("known"), metadata=world.me)
+    await eventually(lambda: relayed(world))
+    items = [
+        request("u1"),
+        request("a.b", video=""),
+        request("known", video="/other.avi"),
+        request("known"),
+        request("u2", video="https://evil.example/a.mp4"),
+        request("u3", store="s3"),
+        request("u3", store="another"),
+    ]
+    batch = pb.BatchCreateAlertsRequest(alerts=items, dry_run=True)
+    before = await world.footprint()
+    would = await world.alerts.BatchCreateAlerts(batch, metadata=world.me)
+    assert await world.footprint() == before
+    batch.dry_run = False
+    answer = await world.alerts.BatchCreateAlerts(batch, metadata=world.me)
+    assert [(alert.uid, alert.state) for alert in answer.alerts] == [
+        (uid, State.ACCEPTED) for uid in ("u1", "known", "u3")
+    ]
+    refused = {item.index: item for item in answer.rejections}
+    assert {index: (item.reason, item.field, item.code) for index, item in refused.items()} == {
+        1: ("INVALID_FIELD", "uid", 3),
+        2: ("ALREADY_EXISTS", "", 6),
+        4: ("VIDEO_NOT_ALLOWED", "video", 3),
+        6: ("ALREADY_EXISTS", "", 6),
+    }
+    assert {violation.field for violation in refused[1].violations} == {"uid", "video"}
+    assert refused[2].metadata["id"] == "known"
+    # A dry run knows nothing of the neighbours: it compares with what is stored.
+    assert [item.index for item in would.rejections] == [1, 2, 4]
+    assert len(await eventually(lambda: _all_reported(world, 3))) == 3
+    again = await world.alerts.BatchCreateAlerts(pb.BatchCreateAlertsRequest(alerts=items[:1]), metadata=world.me)
+    assert again.alerts == answer.alerts[:1]
+    for size in (0, 1001):
+        error = await failure(
+            world.alerts.BatchCreateAlerts(pb.BatchCreateAlertsRequest(alerts=items[:1] * size), metadata=world.me)
+        )
+        assert isinstance(error, InvalidArgument)
+
+
+async def _all_reported(world: World, count: int) -> list[alerts_pb2.VideoAlertReported]:
+    found = await reported(world)
+    return found if len(found) >= count else []
+
+
+async def test_a_dry_run_judges_and_stores_nothing(world: World) -> None:
+    await world.alerts.CreateAlert(request("known"), metadata=world.me)
+    await eventually(lambda: relayed(world))
+    before = await world.footprint()
+
+    async def tried(uid: str, **changes: object) -> pb.Alert:
+        return await world.alerts.CreateAlert(request(uid, dry_run=True, **changes), metadata=world.me)
+
+    new = await tried("new")
+    assert (new.uid, new.state, new.HasField("create_time")) == ("new", State.STATE_UNSPECIFIED, False)
+    assert (await tried("known")).state == State.ACCEPTED
+    assert isinstance(await failure(tried("known", store="other")), AlreadyExists)
+    assert (await failure(tried("new", video="https://evil.example/a.mp4"))).reason == "VIDEO_NOT_ALLOWED"
+    assert isinstance(await failure(world.alerts.GetAlert(pb.GetAlertRequest(uid="new"), metadata=world.me)), NotFound)
+    assert await world.footprint() == before
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.chassis.errors import InvalidArgument
 from services.chassis.grpc.status import code_of
-from services.chassis.grpc.timestamps import timestamp
+from services.chassis.grpc.timestamps import time_of, timestamp
 from services.ingestion.application.ports import Quarantined
-from services.ingestion.domain.alert import Alert, AlertState
+from services.ingestion.domain.alert import Alert, AlertFilter, AlertState
 from services.ingestion.domain.errors import InvalidField
 from services.ingestion.domain.reading import RawReading, Rejection, StoredReading
 from services.ingestion.domain.reading_columns import Floats, Indices, Longs
@@ -84,7 +85,7 @@ def explained(found: Sequence[Rejection]) -> list[reading_pb2.ItemRejection]:
     for item, message in zip(found, messages[:MAX_EXPLAINED], strict=False):
         message.code = code_of(item.error).value[0]
         message.metadata.update(item.error.metadata)
-        if isinstance(item.error, InvalidField):
+        if isinstance(item.error, InvalidArgument):
             for broken in item.error.violations:
                 message.violations.add(field=broken.field, rule=broken.reason, message=broken.description)
     return messages
@@ -140,22 +141,23 @@ def new_alert(request: alert_service_pb2.CreateAlertRequest) -> Alert:
 
 
 def alert(stored: Alert) -> alert_service_pb2.Alert:
-    """As it goes out."""
+    """As it goes out; one that is not stored has no state."""
     return alert_service_pb2.Alert(
         uid=stored.uid,
         video=stored.video,
         timestamp=stored.timestamp,
         store=stored.store,
-        state=alert_service_pb2.Alert.State.Name(int(stored.state)),  # pyright: ignore[reportArgumentType] - same numbers
+        state=alert_service_pb2.Alert.State.Name(int(stored.state) if stored.create_time else 0),  # pyright: ignore[reportArgumentType] - same numbers
         reason=stored.reason,
         create_time=timestamp(stored.create_time),
         update_time=timestamp(stored.update_time),
     )
 
 
-def alert_state(state: int) -> AlertState | None:
-    """None for unspecified."""
-    return AlertState(state) if state else None
+def alert_filter(request: alert_service_pb2.ListAlertsRequest) -> AlertFilter:
+    """Which alerts are wanted."""
+    since, until = (at.timestamp() if (at := time_of(request, name)) else None for name in ("from", "to"))
+    return AlertFilter(request.store, AlertState(request.state) if request.state else None, since, until)
 
 
 def alerts(stored: Sequence[Alert]) -> list[alert_service_pb2.Alert]:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from services.ingestion.application.ports import Claim, Emptied, Quarantined
-from services.ingestion.domain.alert import Alert, AlertState, next_state
-from services.ingestion.domain.errors import IdempotencyConflict, ResourceExists, ResourceNotFound, StreamUnavailable
-from services.ingestion.domain.reading import to_microseconds
+from services.ingestion.domain.alert import Alert, AlertFilter, AlertState, next_state
+from services.ingestion.domain.errors import AlertExists, IdempotencyConflict, ResourceNotFound, StreamUnavailable
 from services.ingestion.domain.reading_columns import Piece
 from services.ingestion.domain.recent_readings import CountingValue
 from services.ingestion.domain.series import SeriesKey
@@ -137,7 +136,7 @@ class MemoryAlerts:
     async def accept(self, alert: Alert) -> Alert:
         if (stored := self._alerts.get(alert.uid)) is not None:
             if not stored.same_content(alert):
-                raise ResourceExists("alert", alert.uid)
+                raise AlertExists(alert.uid)
             return stored
         now = datetime.now(UTC)
         self._alerts[alert.uid] = new = replace(alert, create_time=now, update_time=now)
@@ -149,12 +148,17 @@ class MemoryAlerts:
             raise ResourceNotFound("alert", uid)
         return self._alerts[uid]
 
-    async def list(
-        self, store: str, state: AlertState | None, before: tuple[int, str] | None, limit: int
-    ) -> list[Alert]:
-        newest_first = sorted(self._alerts.values(), key=_position, reverse=True)
-        matching = [a for a in newest_first if (not store or a.store == store) and (not state or a.state is state)]
-        return [a for a in matching if before is None or _position(a) < before][:limit]
+    async def list(self, wanted: AlertFilter, after: tuple[float, str] | None, limit: int) -> list[Alert]:
+        found = [
+            alert
+            for alert in self._alerts.values()
+            if (after is None or _position(alert) < after)
+            and (not wanted.store or alert.store == wanted.store)
+            and (wanted.state is None or alert.state is wanted.state)
+            and (wanted.since is None or alert.timestamp >= wanted.since)
+            and (wanted.until is None or alert.timestamp < wanted.until)
+        ]
+        return sorted(found, key=_position, reverse=True)[:limit]
 
     async def move(self, uid: str, reported: AlertState, reason: str) -> None:
         """As the consumer of video events does."""
@@ -164,5 +168,5 @@ class MemoryAlerts:
             self._alerts[uid] = replace(alert, state=state, reason=reason, update_time=datetime.now(UTC))
 
 
-def _position(alert: Alert) -> tuple[int, str]:
-    return to_microseconds(alert.create_time or datetime.now(UTC)), alert.uid
+def _position(alert: Alert) -> tuple[float, str]:
+    return alert.timestamp, alert.uid

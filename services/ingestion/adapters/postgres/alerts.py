@@ -9,10 +9,10 @@ from services.chassis.errors import DomainError
 from services.chassis.nats import Encoded, Event
 from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
+from services.chassis.postgres.conditions import Conditions
 from services.chassis.postgres.lookups import lookup
-from services.ingestion.domain.alert import Alert, AlertState, next_state
-from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
-from services.ingestion.domain.reading import to_datetime
+from services.ingestion.domain.alert import Alert, AlertFilter, AlertState, next_state
+from services.ingestion.domain.errors import AlertExists, ResourceNotFound
 from tocsin.events.v1 import alerts_pb2
 
 _COLUMNS = 'uid, video, "timestamp", store, state, reason, create_time, update_time'
@@ -36,7 +36,7 @@ class PostgresAlerts:
         self._accepting = database.group_commit("alerts", self._accept)
 
     async def accept(self, alert: Alert) -> Alert:
-        """Row and event commit together; the same content again changes nothing. Raises ResourceExists."""
+        """Row and event commit together; the same content again changes nothing. Raises AlertExists."""
         reported = alerts_pb2.VideoAlertReported(
             uid=alert.uid, video=alert.video, timestamp=alert.timestamp, store=alert.store
         )
@@ -73,26 +73,25 @@ class PostgresAlerts:
             raise ResourceNotFound("alert", uid)
         return _alert(row)
 
-    async def list(
-        self, store: str, state: AlertState | None, before: tuple[int, str] | None, limit: int
-    ) -> list[Alert]:
+    async def list(self, wanted: AlertFilter, after: tuple[float, str] | None, limit: int) -> list[Alert]:
         """Newest first."""
-        conditions, arguments = ["true"], list[object]()
-        for condition, values in (
-            ("store = ${}", (store,) if store else ()),
-            ("state = ${}", (int(state),) if state else ()),
-            ("(create_time, uid) < (${}, ${})", (to_datetime(before[0]), before[1]) if before else ()),
-        ):
-            if values:
-                numbers = range(len(arguments) + 1, len(arguments) + len(values) + 1)
-                conditions.append(condition.format(*numbers))
-                arguments += values
-        query = f"""
-            SELECT {_COLUMNS} FROM alerts WHERE {" AND ".join(conditions)}
-            ORDER BY create_time DESC, uid DESC LIMIT ${len(arguments) + 1}
-        """
+        conditions = Conditions(limit)
+        if after is not None:
+            conditions.add('("timestamp", uid) < ({}, {})', *after)
+        if wanted.store:
+            conditions.add("store = {}", wanted.store)
+        if wanted.state is not None:
+            # Spelt out where an index has the same condition: a parameter would hide it from the planner.
+            open_or_failed = f" AND state <> {int(AlertState.PROBED)}" if wanted.state is not AlertState.PROBED else ""
+            conditions.add("state = {}" + open_or_failed, int(wanted.state))
+        if wanted.since is not None:
+            conditions.add('"timestamp" >= {}', wanted.since)
+        if wanted.until is not None:
+            conditions.add('"timestamp" < {}', wanted.until)
+        statement = f'SELECT {_COLUMNS} FROM alerts /*where*/ ORDER BY "timestamp" DESC, uid DESC LIMIT $1'
         async with self._database.connection() as connection:
-            return [_alert(row) for row in await connection.fetch(query, *arguments, limit)]
+            found = await connection.fetch(conditions.into(statement), *conditions.arguments)
+        return [_alert(row) for row in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ async def move(connection: Connection, reports: Sequence[Report]) -> None:
 def _answer(alert: Alert, stored: Alert | None) -> Alert | DomainError:
     if stored is None:
         return ResourceNotFound("alert", alert.uid)
-    return stored if stored.same_content(alert) else ResourceExists("alert", alert.uid)
+    return stored if stored.same_content(alert) else AlertExists(alert.uid)
 
 
 def _alert(row: asyncpg.Record) -> Alert:

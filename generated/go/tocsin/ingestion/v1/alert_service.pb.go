@@ -29,7 +29,7 @@ const (
 type Alert_State int32
 
 const (
-	// STATE_UNSPECIFIED is never returned.
+	// STATE_UNSPECIFIED is that of an alert that was not stored, since the call was a dry run.
 	Alert_STATE_UNSPECIFIED Alert_State = 0
 	// ACCEPTED means durable, not yet probed.
 	Alert_ACCEPTED Alert_State = 1
@@ -101,7 +101,7 @@ type Alert struct {
 	State Alert_State `protobuf:"varint,5,opt,name=state,proto3,enum=tocsin.ingestion.v1.Alert_State" json:"state,omitempty"`
 	// reason of a failure, for example `NOT_MEDIA`; empty otherwise.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	// create_time is when the alert was accepted.
+	// create_time is when the alert was accepted; absent in the answer to a dry run.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// update_time is when the state last changed.
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
@@ -205,7 +205,10 @@ type CreateAlertRequest struct {
 	// timestamp of the alert: seconds since the Unix epoch, with fractions; between 2000-01-01 and 2100-01-01.
 	Timestamp float64 `protobuf:"fixed64,3,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// store where the camera stands.
-	Store         string `protobuf:"bytes,4,opt,name=store,proto3" json:"store,omitempty"`
+	Store string `protobuf:"bytes,4,opt,name=store,proto3" json:"store,omitempty"`
+	// dry_run judges the alert as it would be judged, also against the one that is known by its uid, and stores nothing:
+	// nothing is probed. The answer is the alert that is known, or the one that would be stored, without state and times.
+	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -268,6 +271,124 @@ func (x *CreateAlertRequest) GetStore() string {
 	return ""
 }
 
+func (x *CreateAlertRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// BatchCreateAlertsRequest carries up to 1,000 alerts.
+type BatchCreateAlertsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// alerts to accept; each is judged on its own (validation failures come back as rejections, not as an error). The
+	// `dry_run` of an item is ignored.
+	Alerts []*CreateAlertRequest `protobuf:"bytes,1,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// dry_run as in CreateAlertRequest, for all of them.
+	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCreateAlertsRequest) Reset() {
+	*x = BatchCreateAlertsRequest{}
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCreateAlertsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCreateAlertsRequest) ProtoMessage() {}
+
+func (x *BatchCreateAlertsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCreateAlertsRequest.ProtoReflect.Descriptor instead.
+func (*BatchCreateAlertsRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BatchCreateAlertsRequest) GetAlerts() []*CreateAlertRequest {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
+func (x *BatchCreateAlertsRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// BatchCreateAlertsResponse tells the outcome of a batch.
+type BatchCreateAlertsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// alerts that are accepted, durable now, in the order of the request; also those that were known with the same content.
+	Alerts []*Alert `protobuf:"bytes,1,rep,name=alerts,proto3" json:"alerts,omitempty"`
+	// rejections, by index: with the reason, metadata and code with which the alert would be refused alone.
+	Rejections    []*ItemRejection `protobuf:"bytes,2,rep,name=rejections,proto3" json:"rejections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchCreateAlertsResponse) Reset() {
+	*x = BatchCreateAlertsResponse{}
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchCreateAlertsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchCreateAlertsResponse) ProtoMessage() {}
+
+func (x *BatchCreateAlertsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchCreateAlertsResponse.ProtoReflect.Descriptor instead.
+func (*BatchCreateAlertsResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BatchCreateAlertsResponse) GetAlerts() []*Alert {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
+func (x *BatchCreateAlertsResponse) GetRejections() []*ItemRejection {
+	if x != nil {
+		return x.Rejections
+	}
+	return nil
+}
+
 // GetAlertRequest names an alert.
 type GetAlertRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -279,7 +400,7 @@ type GetAlertRequest struct {
 
 func (x *GetAlertRequest) Reset() {
 	*x = GetAlertRequest{}
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -291,7 +412,7 @@ func (x *GetAlertRequest) String() string {
 func (*GetAlertRequest) ProtoMessage() {}
 
 func (x *GetAlertRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[2]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -304,7 +425,7 @@ func (x *GetAlertRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAlertRequest.ProtoReflect.Descriptor instead.
 func (*GetAlertRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{2}
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetAlertRequest) GetUid() string {
@@ -324,14 +445,18 @@ type ListAlertsRequest struct {
 	// store to which the list is limited; empty for all.
 	Store string `protobuf:"bytes,3,opt,name=store,proto3" json:"store,omitempty"`
 	// state to which the list is limited; unspecified for all.
-	State         Alert_State `protobuf:"varint,4,opt,name=state,proto3,enum=tocsin.ingestion.v1.Alert_State" json:"state,omitempty"`
+	State Alert_State `protobuf:"varint,4,opt,name=state,proto3,enum=tocsin.ingestion.v1.Alert_State" json:"state,omitempty"`
+	// from is the time from which on alerts count, by their timestamp; all when unset.
+	From *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	// to is the time before which alerts count; all when unset.
+	To            *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListAlertsRequest) Reset() {
 	*x = ListAlertsRequest{}
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -343,7 +468,7 @@ func (x *ListAlertsRequest) String() string {
 func (*ListAlertsRequest) ProtoMessage() {}
 
 func (x *ListAlertsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[3]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -356,7 +481,7 @@ func (x *ListAlertsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertsRequest.ProtoReflect.Descriptor instead.
 func (*ListAlertsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{3}
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListAlertsRequest) GetPageSize() int32 {
@@ -387,6 +512,20 @@ func (x *ListAlertsRequest) GetState() Alert_State {
 	return Alert_STATE_UNSPECIFIED
 }
 
+func (x *ListAlertsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListAlertsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
 // ListAlertsResponse is a page of alerts.
 type ListAlertsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -400,7 +539,7 @@ type ListAlertsResponse struct {
 
 func (x *ListAlertsResponse) Reset() {
 	*x = ListAlertsResponse{}
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +551,7 @@ func (x *ListAlertsResponse) String() string {
 func (*ListAlertsResponse) ProtoMessage() {}
 
 func (x *ListAlertsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[4]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +564,7 @@ func (x *ListAlertsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertsResponse.ProtoReflect.Descriptor instead.
 func (*ListAlertsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{4}
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListAlertsResponse) GetAlerts() []*Alert {
@@ -446,7 +585,7 @@ var File_tocsin_ingestion_v1_alert_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_alert_service_proto_rawDesc = "" +
 	"\n" +
-	"'tocsin/ingestion/v1/alert_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\x80\x03\n" +
+	"'tocsin/ingestion/v1/alert_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tocsin/ingestion/v1/reading.proto\x1a\x1ftocsin/options/v1/options.proto\"\x80\x03\n" +
 	"\x05Alert\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x14\n" +
 	"\x05video\x18\x02 \x01(\tR\x05video\x12\x1c\n" +
@@ -465,27 +604,41 @@ const file_tocsin_ingestion_v1_alert_service_proto_rawDesc = "" +
 	"\n" +
 	"\x06PROBED\x10\x03\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x04\"\xc1\x01\n" +
+	"\x06FAILED\x10\x04\"\xda\x01\n" +
 	"\x12CreateAlertRequest\x12\x1f\n" +
 	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid\x12(\n" +
 	"\x05video\x18\x02 \x01(\tB\x12\xe2A\x01\x02\xbaH\vr\t\xa8\xb5\x18\x01\x10\x01\x18\x80\x10R\x05video\x12;\n" +
 	"\ttimestamp\x18\x03 \x01(\x01B\x1d\xe2A\x01\x02\xbaH\x16\x12\x14@\x01\x11\x00\x00\x00\xe0ʐ\xeeA)\x00\x00\x00\xc0\xa16\xccAR\ttimestamp\x12#\n" +
-	"\x05store\x18\x04 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x05store\"2\n" +
+	"\x05store\x18\x04 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x05store\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"\x8a\x01\n" +
+	"\x18BatchCreateAlertsRequest\x12U\n" +
+	"\x06alerts\x18\x01 \x03(\v2'.tocsin.ingestion.v1.CreateAlertRequestB\x14\xe2A\x01\x02\xbaH\r\x92\x01\n" +
+	"\b\x01\x10\xe8\a\"\x03\xd8\x01\x03R\x06alerts\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"\x93\x01\n" +
+	"\x19BatchCreateAlertsResponse\x122\n" +
+	"\x06alerts\x18\x01 \x03(\v2\x1a.tocsin.ingestion.v1.AlertR\x06alerts\x12B\n" +
+	"\n" +
+	"rejections\x18\x02 \x03(\v2\".tocsin.ingestion.v1.ItemRejectionR\n" +
+	"rejections\"2\n" +
 	"\x0fGetAlertRequest\x12\x1f\n" +
-	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid\"\xc5\x01\n" +
+	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid\"\xa1\x02\n" +
 	"\x11ListAlertsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12\x1f\n" +
 	"\x05store\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x05store\x12@\n" +
-	"\x05state\x18\x04 \x01(\x0e2 .tocsin.ingestion.v1.Alert.StateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"p\n" +
+	"\x05state\x18\x04 \x01(\x0e2 .tocsin.ingestion.v1.Alert.StateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12.\n" +
+	"\x04from\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"p\n" +
 	"\x12ListAlertsResponse\x122\n" +
 	"\x06alerts\x18\x01 \x03(\v2\x1a.tocsin.ingestion.v1.AlertR\x06alerts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xba\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xde\x04\n" +
 	"\fAlertService\x12\x88\x01\n" +
 	"\vCreateAlert\x12'.tocsin.ingestion.v1.CreateAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\"4\x8a\xb5\x18\x0e\n" +
 	"\falerts:write\x82\xd3\xe4\x93\x02\x1c:\x01*Z\v:\x01*\"\x06/alert\"\n" +
-	"/v1/alerts\x12\x88\x01\n" +
+	"/v1/alerts\x12\xa1\x01\n" +
+	"\x11BatchCreateAlerts\x12-.tocsin.ingestion.v1.BatchCreateAlertsRequest\x1a..tocsin.ingestion.v1.BatchCreateAlertsResponse\"-\x8a\xb5\x18\x0e\n" +
+	"\falerts:write\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/alerts:batch\x12\x88\x01\n" +
 	"\bGetAlert\x12$.tocsin.ingestion.v1.GetAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\":\x8a\xb5\x18\x1b\n" +
 	"\valerts:read\n" +
 	"\falerts:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts/{uid}\x90\x02\x01\x12\x93\x01\n" +
@@ -509,33 +662,43 @@ func file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_ingestion_v1_alert_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_ingestion_v1_alert_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_tocsin_ingestion_v1_alert_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_tocsin_ingestion_v1_alert_service_proto_goTypes = []any{
-	(Alert_State)(0),              // 0: tocsin.ingestion.v1.Alert.State
-	(*Alert)(nil),                 // 1: tocsin.ingestion.v1.Alert
-	(*CreateAlertRequest)(nil),    // 2: tocsin.ingestion.v1.CreateAlertRequest
-	(*GetAlertRequest)(nil),       // 3: tocsin.ingestion.v1.GetAlertRequest
-	(*ListAlertsRequest)(nil),     // 4: tocsin.ingestion.v1.ListAlertsRequest
-	(*ListAlertsResponse)(nil),    // 5: tocsin.ingestion.v1.ListAlertsResponse
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(Alert_State)(0),                  // 0: tocsin.ingestion.v1.Alert.State
+	(*Alert)(nil),                     // 1: tocsin.ingestion.v1.Alert
+	(*CreateAlertRequest)(nil),        // 2: tocsin.ingestion.v1.CreateAlertRequest
+	(*BatchCreateAlertsRequest)(nil),  // 3: tocsin.ingestion.v1.BatchCreateAlertsRequest
+	(*BatchCreateAlertsResponse)(nil), // 4: tocsin.ingestion.v1.BatchCreateAlertsResponse
+	(*GetAlertRequest)(nil),           // 5: tocsin.ingestion.v1.GetAlertRequest
+	(*ListAlertsRequest)(nil),         // 6: tocsin.ingestion.v1.ListAlertsRequest
+	(*ListAlertsResponse)(nil),        // 7: tocsin.ingestion.v1.ListAlertsResponse
+	(*timestamppb.Timestamp)(nil),     // 8: google.protobuf.Timestamp
+	(*ItemRejection)(nil),             // 9: tocsin.ingestion.v1.ItemRejection
 }
 var file_tocsin_ingestion_v1_alert_service_proto_depIdxs = []int32{
-	0, // 0: tocsin.ingestion.v1.Alert.state:type_name -> tocsin.ingestion.v1.Alert.State
-	6, // 1: tocsin.ingestion.v1.Alert.create_time:type_name -> google.protobuf.Timestamp
-	6, // 2: tocsin.ingestion.v1.Alert.update_time:type_name -> google.protobuf.Timestamp
-	0, // 3: tocsin.ingestion.v1.ListAlertsRequest.state:type_name -> tocsin.ingestion.v1.Alert.State
-	1, // 4: tocsin.ingestion.v1.ListAlertsResponse.alerts:type_name -> tocsin.ingestion.v1.Alert
-	2, // 5: tocsin.ingestion.v1.AlertService.CreateAlert:input_type -> tocsin.ingestion.v1.CreateAlertRequest
-	3, // 6: tocsin.ingestion.v1.AlertService.GetAlert:input_type -> tocsin.ingestion.v1.GetAlertRequest
-	4, // 7: tocsin.ingestion.v1.AlertService.ListAlerts:input_type -> tocsin.ingestion.v1.ListAlertsRequest
-	1, // 8: tocsin.ingestion.v1.AlertService.CreateAlert:output_type -> tocsin.ingestion.v1.Alert
-	1, // 9: tocsin.ingestion.v1.AlertService.GetAlert:output_type -> tocsin.ingestion.v1.Alert
-	5, // 10: tocsin.ingestion.v1.AlertService.ListAlerts:output_type -> tocsin.ingestion.v1.ListAlertsResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	0,  // 0: tocsin.ingestion.v1.Alert.state:type_name -> tocsin.ingestion.v1.Alert.State
+	8,  // 1: tocsin.ingestion.v1.Alert.create_time:type_name -> google.protobuf.Timestamp
+	8,  // 2: tocsin.ingestion.v1.Alert.update_time:type_name -> google.protobuf.Timestamp
+	2,  // 3: tocsin.ingestion.v1.BatchCreateAlertsRequest.alerts:type_name -> tocsin.ingestion.v1.CreateAlertRequest
+	1,  // 4: tocsin.ingestion.v1.BatchCreateAlertsResponse.alerts:type_name -> tocsin.ingestion.v1.Alert
+	9,  // 5: tocsin.ingestion.v1.BatchCreateAlertsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
+	0,  // 6: tocsin.ingestion.v1.ListAlertsRequest.state:type_name -> tocsin.ingestion.v1.Alert.State
+	8,  // 7: tocsin.ingestion.v1.ListAlertsRequest.from:type_name -> google.protobuf.Timestamp
+	8,  // 8: tocsin.ingestion.v1.ListAlertsRequest.to:type_name -> google.protobuf.Timestamp
+	1,  // 9: tocsin.ingestion.v1.ListAlertsResponse.alerts:type_name -> tocsin.ingestion.v1.Alert
+	2,  // 10: tocsin.ingestion.v1.AlertService.CreateAlert:input_type -> tocsin.ingestion.v1.CreateAlertRequest
+	3,  // 11: tocsin.ingestion.v1.AlertService.BatchCreateAlerts:input_type -> tocsin.ingestion.v1.BatchCreateAlertsRequest
+	5,  // 12: tocsin.ingestion.v1.AlertService.GetAlert:input_type -> tocsin.ingestion.v1.GetAlertRequest
+	6,  // 13: tocsin.ingestion.v1.AlertService.ListAlerts:input_type -> tocsin.ingestion.v1.ListAlertsRequest
+	1,  // 14: tocsin.ingestion.v1.AlertService.CreateAlert:output_type -> tocsin.ingestion.v1.Alert
+	4,  // 15: tocsin.ingestion.v1.AlertService.BatchCreateAlerts:output_type -> tocsin.ingestion.v1.BatchCreateAlertsResponse
+	1,  // 16: tocsin.ingestion.v1.AlertService.GetAlert:output_type -> tocsin.ingestion.v1.Alert
+	7,  // 17: tocsin.ingestion.v1.AlertService.ListAlerts:output_type -> tocsin.ingestion.v1.ListAlertsResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_alert_service_proto_init() }
@@ -543,13 +706,14 @@ func file_tocsin_ingestion_v1_alert_service_proto_init() {
 	if File_tocsin_ingestion_v1_alert_service_proto != nil {
 		return
 	}
+	file_tocsin_ingestion_v1_reading_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_alert_service_proto_rawDesc), len(file_tocsin_ingestion_v1_alert_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

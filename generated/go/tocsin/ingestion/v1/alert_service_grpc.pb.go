@@ -19,9 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AlertService_CreateAlert_FullMethodName = "/tocsin.ingestion.v1.AlertService/CreateAlert"
-	AlertService_GetAlert_FullMethodName    = "/tocsin.ingestion.v1.AlertService/GetAlert"
-	AlertService_ListAlerts_FullMethodName  = "/tocsin.ingestion.v1.AlertService/ListAlerts"
+	AlertService_CreateAlert_FullMethodName       = "/tocsin.ingestion.v1.AlertService/CreateAlert"
+	AlertService_BatchCreateAlerts_FullMethodName = "/tocsin.ingestion.v1.AlertService/BatchCreateAlerts"
+	AlertService_GetAlert_FullMethodName          = "/tocsin.ingestion.v1.AlertService/GetAlert"
+	AlertService_ListAlerts_FullMethodName        = "/tocsin.ingestion.v1.AlertService/ListAlerts"
 )
 
 // AlertServiceClient is the client API for AlertService service.
@@ -33,9 +34,12 @@ type AlertServiceClient interface {
 	// CreateAlert accepts a video alert; its video is then probed. The same alert again is a success without a second
 	// effect; the same uid with other content is ALREADY_EXISTS. INVALID_ARGUMENT for a video outside the allowed origins.
 	CreateAlert(ctx context.Context, in *CreateAlertRequest, opts ...grpc.CallOption) (*Alert, error)
+	// BatchCreateAlerts accepts many alerts, each as CreateAlert does and with its own outcome: good ones are stored
+	// whatever their neighbours are.
+	BatchCreateAlerts(ctx context.Context, in *BatchCreateAlertsRequest, opts ...grpc.CallOption) (*BatchCreateAlertsResponse, error)
 	// GetAlert tells where an alert is.
 	GetAlert(ctx context.Context, in *GetAlertRequest, opts ...grpc.CallOption) (*Alert, error)
-	// ListAlerts returns alerts, newest first.
+	// ListAlerts returns alerts, newest first by their timestamps.
 	ListAlerts(ctx context.Context, in *ListAlertsRequest, opts ...grpc.CallOption) (*ListAlertsResponse, error)
 }
 
@@ -51,6 +55,16 @@ func (c *alertServiceClient) CreateAlert(ctx context.Context, in *CreateAlertReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Alert)
 	err := c.cc.Invoke(ctx, AlertService_CreateAlert_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *alertServiceClient) BatchCreateAlerts(ctx context.Context, in *BatchCreateAlertsRequest, opts ...grpc.CallOption) (*BatchCreateAlertsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchCreateAlertsResponse)
+	err := c.cc.Invoke(ctx, AlertService_BatchCreateAlerts_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +100,12 @@ type AlertServiceServer interface {
 	// CreateAlert accepts a video alert; its video is then probed. The same alert again is a success without a second
 	// effect; the same uid with other content is ALREADY_EXISTS. INVALID_ARGUMENT for a video outside the allowed origins.
 	CreateAlert(context.Context, *CreateAlertRequest) (*Alert, error)
+	// BatchCreateAlerts accepts many alerts, each as CreateAlert does and with its own outcome: good ones are stored
+	// whatever their neighbours are.
+	BatchCreateAlerts(context.Context, *BatchCreateAlertsRequest) (*BatchCreateAlertsResponse, error)
 	// GetAlert tells where an alert is.
 	GetAlert(context.Context, *GetAlertRequest) (*Alert, error)
-	// ListAlerts returns alerts, newest first.
+	// ListAlerts returns alerts, newest first by their timestamps.
 	ListAlerts(context.Context, *ListAlertsRequest) (*ListAlertsResponse, error)
 	mustEmbedUnimplementedAlertServiceServer()
 }
@@ -102,6 +119,9 @@ type UnimplementedAlertServiceServer struct{}
 
 func (UnimplementedAlertServiceServer) CreateAlert(context.Context, *CreateAlertRequest) (*Alert, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateAlert not implemented")
+}
+func (UnimplementedAlertServiceServer) BatchCreateAlerts(context.Context, *BatchCreateAlertsRequest) (*BatchCreateAlertsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchCreateAlerts not implemented")
 }
 func (UnimplementedAlertServiceServer) GetAlert(context.Context, *GetAlertRequest) (*Alert, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAlert not implemented")
@@ -144,6 +164,24 @@ func _AlertService_CreateAlert_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AlertServiceServer).CreateAlert(ctx, req.(*CreateAlertRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AlertService_BatchCreateAlerts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchCreateAlertsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AlertServiceServer).BatchCreateAlerts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AlertService_BatchCreateAlerts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AlertServiceServer).BatchCreateAlerts(ctx, req.(*BatchCreateAlertsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -194,6 +232,10 @@ var AlertService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateAlert",
 			Handler:    _AlertService_CreateAlert_Handler,
+		},
+		{
+			MethodName: "BatchCreateAlerts",
+			Handler:    _AlertService_BatchCreateAlerts_Handler,
 		},
 		{
 			MethodName: "GetAlert",

@@ -26,10 +26,11 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tocsin.ingestion.v1 import reading_pb2 as tocsin_dot_ingestion_dot_v1_dot_reading__pb2
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tocsin/ingestion/v1/alert_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xbb\x02\n\x05\x41lert\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\r\n\x05video\x18\x02 \x01(\t\x12\x11\n\ttimestamp\x18\x03 \x01(\x01\x12\r\n\x05store\x18\x04 \x01(\t\x12/\n\x05state\x18\x05 \x01(\x0e\x32 .tocsin.ingestion.v1.Alert.State\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0b\n\x07PROBING\x10\x02\x12\n\n\x06PROBED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\"\xa3\x01\n\x12\x43reateAlertRequest\x12\x1a\n\x03uid\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12!\n\x05video\x18\x02 \x01(\tB\x12\xe2\x41\x01\x02\xbaH\x0br\t\x10\x01\x18\x80\x10\xa8\xb5\x18\x01\x12\x30\n\ttimestamp\x18\x03 \x01(\x01\x42\x1d\xe2\x41\x01\x02\xbaH\x16\x12\x14\x11\x00\x00\x00\xe0\xca\x90\xee\x41)\x00\x00\x00\xc0\xa1\x36\xcc\x41@\x01\x12\x1c\n\x05store\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"-\n\x0fGetAlertRequest\x12\x1a\n\x03uid\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xa2\x01\n\x11ListAlertsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x05store\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x39\n\x05state\x18\x04 \x01(\x0e\x32 .tocsin.ingestion.v1.Alert.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\"Y\n\x12ListAlertsResponse\x12*\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1a.tocsin.ingestion.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xba\x03\n\x0c\x41lertService\x12\x88\x01\n\x0b\x43reateAlert\x12\'.tocsin.ingestion.v1.CreateAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\"4\x8a\xb5\x18\x0e\n\x0c\x61lerts:write\x82\xd3\xe4\x93\x02\x1c\"\n/v1/alerts:\x01*Z\x0b\"\x06/alert:\x01*\x12\x88\x01\n\x08GetAlert\x12$.tocsin.ingestion.v1.GetAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\":\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61lerts:read\n\x0c\x61lerts:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts/{uid}\x12\x93\x01\n\nListAlerts\x12&.tocsin.ingestion.v1.ListAlertsRequest\x1a\'.tocsin.ingestion.v1.ListAlertsResponse\"4\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61lerts:read\n\x0c\x61lerts:write\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/alertsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tocsin/ingestion/v1/alert_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tocsin/ingestion/v1/reading.proto\x1a\x1ftocsin/options/v1/options.proto\"\xbb\x02\n\x05\x41lert\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\r\n\x05video\x18\x02 \x01(\t\x12\x11\n\ttimestamp\x18\x03 \x01(\x01\x12\r\n\x05store\x18\x04 \x01(\t\x12/\n\x05state\x18\x05 \x01(\x0e\x32 .tocsin.ingestion.v1.Alert.State\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0b\n\x07PROBING\x10\x02\x12\n\n\x06PROBED\x10\x03\x12\n\n\x06\x46\x41ILED\x10\x04\"\xb4\x01\n\x12\x43reateAlertRequest\x12\x1a\n\x03uid\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12!\n\x05video\x18\x02 \x01(\tB\x12\xe2\x41\x01\x02\xbaH\x0br\t\x10\x01\x18\x80\x10\xa8\xb5\x18\x01\x12\x30\n\ttimestamp\x18\x03 \x01(\x01\x42\x1d\xe2\x41\x01\x02\xbaH\x16\x12\x14\x11\x00\x00\x00\xe0\xca\x90\xee\x41)\x00\x00\x00\xc0\xa1\x36\xcc\x41@\x01\x12\x1c\n\x05store\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"z\n\x18\x42\x61tchCreateAlertsRequest\x12M\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\'.tocsin.ingestion.v1.CreateAlertRequestB\x14\xe2\x41\x01\x02\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"\x7f\n\x19\x42\x61tchCreateAlertsResponse\x12*\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1a.tocsin.ingestion.v1.Alert\x12\x36\n\nrejections\x18\x02 \x03(\x0b\x32\".tocsin.ingestion.v1.ItemRejection\"-\n\x0fGetAlertRequest\x12\x1a\n\x03uid\x18\x01 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01\"\xf4\x01\n\x11ListAlertsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x18\n\x05store\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01\x12\x39\n\x05state\x18\x04 \x01(\x0e\x32 .tocsin.ingestion.v1.Alert.StateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12(\n\x04\x66rom\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x12ListAlertsResponse\x12*\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1a.tocsin.ingestion.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xde\x04\n\x0c\x41lertService\x12\x88\x01\n\x0b\x43reateAlert\x12\'.tocsin.ingestion.v1.CreateAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\"4\x8a\xb5\x18\x0e\n\x0c\x61lerts:write\x82\xd3\xe4\x93\x02\x1c\"\n/v1/alerts:\x01*Z\x0b\"\x06/alert:\x01*\x12\xa1\x01\n\x11\x42\x61tchCreateAlerts\x12-.tocsin.ingestion.v1.BatchCreateAlertsRequest\x1a..tocsin.ingestion.v1.BatchCreateAlertsResponse\"-\x8a\xb5\x18\x0e\n\x0c\x61lerts:write\x82\xd3\xe4\x93\x02\x15\"\x10/v1/alerts:batch:\x01*\x12\x88\x01\n\x08GetAlert\x12$.tocsin.ingestion.v1.GetAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\":\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61lerts:read\n\x0c\x61lerts:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts/{uid}\x12\x93\x01\n\nListAlerts\x12&.tocsin.ingestion.v1.ListAlertsRequest\x1a\'.tocsin.ingestion.v1.ListAlertsResponse\"4\x90\x02\x01\x8a\xb5\x18\x1b\n\x0b\x61lerts:read\n\x0c\x61lerts:write\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/alertsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +45,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEALERTREQUEST'].fields_by_name['timestamp']._serialized_options = b'\342A\001\002\272H\026\022\024\021\000\000\000\340\312\220\356A)\000\000\000\300\2416\314A@\001'
   _globals['_CREATEALERTREQUEST'].fields_by_name['store']._loaded_options = None
   _globals['_CREATEALERTREQUEST'].fields_by_name['store']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
+  _globals['_BATCHCREATEALERTSREQUEST'].fields_by_name['alerts']._loaded_options = None
+  _globals['_BATCHCREATEALERTSREQUEST'].fields_by_name['alerts']._serialized_options = b'\342A\001\002\272H\r\222\001\n\010\001\020\350\007\"\003\330\001\003'
   _globals['_GETALERTREQUEST'].fields_by_name['uid']._loaded_options = None
   _globals['_GETALERTREQUEST'].fields_by_name['uid']._serialized_options = b'\342A\001\002\272H\006r\004\210\265\030\001'
   _globals['_LISTALERTSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -56,22 +59,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTALERTSREQUEST'].fields_by_name['state']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_ALERTSERVICE'].methods_by_name['CreateAlert']._loaded_options = None
   _globals['_ALERTSERVICE'].methods_by_name['CreateAlert']._serialized_options = b'\212\265\030\016\n\014alerts:write\202\323\344\223\002\034\"\n/v1/alerts:\001*Z\013\"\006/alert:\001*'
+  _globals['_ALERTSERVICE'].methods_by_name['BatchCreateAlerts']._loaded_options = None
+  _globals['_ALERTSERVICE'].methods_by_name['BatchCreateAlerts']._serialized_options = b'\212\265\030\016\n\014alerts:write\202\323\344\223\002\025\"\020/v1/alerts:batch:\001*'
   _globals['_ALERTSERVICE'].methods_by_name['GetAlert']._loaded_options = None
   _globals['_ALERTSERVICE'].methods_by_name['GetAlert']._serialized_options = b'\220\002\001\212\265\030\033\n\013alerts:read\n\014alerts:write\202\323\344\223\002\022\022\020/v1/alerts/{uid}'
   _globals['_ALERTSERVICE'].methods_by_name['ListAlerts']._loaded_options = None
   _globals['_ALERTSERVICE'].methods_by_name['ListAlerts']._serialized_options = b'\220\002\001\212\265\030\033\n\013alerts:read\n\014alerts:write\202\323\344\223\002\014\022\n/v1/alerts'
-  _globals['_ALERT']._serialized_start=223
-  _globals['_ALERT']._serialized_end=538
-  _globals['_ALERT_STATE']._serialized_start=457
-  _globals['_ALERT_STATE']._serialized_end=538
-  _globals['_CREATEALERTREQUEST']._serialized_start=541
-  _globals['_CREATEALERTREQUEST']._serialized_end=704
-  _globals['_GETALERTREQUEST']._serialized_start=706
-  _globals['_GETALERTREQUEST']._serialized_end=751
-  _globals['_LISTALERTSREQUEST']._serialized_start=754
-  _globals['_LISTALERTSREQUEST']._serialized_end=916
-  _globals['_LISTALERTSRESPONSE']._serialized_start=918
-  _globals['_LISTALERTSRESPONSE']._serialized_end=1007
-  _globals['_ALERTSERVICE']._serialized_start=1010
-  _globals['_ALERTSERVICE']._serialized_end=1452
+  _globals['_ALERT']._serialized_start=258
+  _globals['_ALERT']._serialized_end=573
+  _globals['_ALERT_STATE']._serialized_start=492
+  _globals['_ALERT_STATE']._serialized_end=573
+  _globals['_CREATEALERTREQUEST']._serialized_start=576
+  _globals['_CREATEALERTREQUEST']._serialized_end=756
+  _globals['_BATCHCREATEALERTSREQUEST']._serialized_start=758
+  _globals['_BATCHCREATEALERTSREQUEST']._serialized_end=880
+  _globals['_BATCHCREATEALERTSRESPONSE']._serialized_start=882
+  _globals['_BATCHCREATEALERTSRESPONSE']._serialized_end=1009
+  _globals['_GETALERTREQUEST']._serialized_start=1011
+  _globals['_GETALERTREQUEST']._serialized_end=1056
+  _globals['_LISTALERTSREQUEST']._serialized_start=1059
+  _globals['_LISTALERTSREQUEST']._serialized_end=1303
+  _globals['_LISTALERTSRESPONSE']._serialized_start=1305
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1394
+  _globals['_ALERTSERVICE']._serialized_start=1397
+  _globals['_ALERTSERVICE']._serialized_end=2003
 # @@protoc_insertion_point(module_scope)

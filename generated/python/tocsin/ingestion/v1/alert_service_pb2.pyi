@@ -4,6 +4,7 @@ from buf.validate import validate_pb2 as _validate_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from tocsin.ingestion.v1 import reading_pb2 as _reading_pb2
 from tocsin.options.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -47,16 +48,34 @@ class Alert(_message.Message):
     def __init__(self, uid: _Optional[str] = ..., video: _Optional[str] = ..., timestamp: _Optional[float] = ..., store: _Optional[str] = ..., state: _Optional[_Union[Alert.State, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CreateAlertRequest(_message.Message):
-    __slots__ = ("uid", "video", "timestamp", "store")
+    __slots__ = ("uid", "video", "timestamp", "store", "dry_run")
     UID_FIELD_NUMBER: _ClassVar[int]
     VIDEO_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
     uid: str
     video: str
     timestamp: float
     store: str
-    def __init__(self, uid: _Optional[str] = ..., video: _Optional[str] = ..., timestamp: _Optional[float] = ..., store: _Optional[str] = ...) -> None: ...
+    dry_run: bool
+    def __init__(self, uid: _Optional[str] = ..., video: _Optional[str] = ..., timestamp: _Optional[float] = ..., store: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class BatchCreateAlertsRequest(_message.Message):
+    __slots__ = ("alerts", "dry_run")
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    alerts: _containers.RepeatedCompositeFieldContainer[CreateAlertRequest]
+    dry_run: bool
+    def __init__(self, alerts: _Optional[_Iterable[_Union[CreateAlertRequest, _Mapping]]] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class BatchCreateAlertsResponse(_message.Message):
+    __slots__ = ("alerts", "rejections")
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    alerts: _containers.RepeatedCompositeFieldContainer[Alert]
+    rejections: _containers.RepeatedCompositeFieldContainer[_reading_pb2.ItemRejection]
+    def __init__(self, alerts: _Optional[_Iterable[_Union[Alert, _Mapping]]] = ..., rejections: _Optional[_Iterable[_Union[_reading_pb2.ItemRejection, _Mapping]]] = ...) -> None: ...
 
 class GetAlertRequest(_message.Message):
     __slots__ = ("uid",)
@@ -65,16 +84,19 @@ class GetAlertRequest(_message.Message):
     def __init__(self, uid: _Optional[str] = ...) -> None: ...
 
 class ListAlertsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "store", "state")
+    __slots__ = ("page_size", "page_token", "store", "state", "to")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     store: str
     state: Alert.State
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., store: _Optional[str] = ..., state: _Optional[_Union[Alert.State, str]] = ...) -> None: ...
+    to: _timestamp_pb2.Timestamp
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., store: _Optional[str] = ..., state: _Optional[_Union[Alert.State, str]] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
 
 class ListAlertsResponse(_message.Message):
     __slots__ = ("alerts", "next_page_token")

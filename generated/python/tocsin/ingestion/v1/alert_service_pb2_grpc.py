@@ -40,6 +40,11 @@ class AlertServiceStub:
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.CreateAlertRequest.SerializeToString,
                 response_deserializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.Alert.FromString,
                 _registered_method=True)
+        self.BatchCreateAlerts = channel.unary_unary(
+                '/tocsin.ingestion.v1.AlertService/BatchCreateAlerts',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.BatchCreateAlertsRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.BatchCreateAlertsResponse.FromString,
+                _registered_method=True)
         self.GetAlert = channel.unary_unary(
                 '/tocsin.ingestion.v1.AlertService/GetAlert',
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertRequest.SerializeToString,
@@ -64,6 +69,14 @@ class AlertServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchCreateAlerts(self, request, context):
+        """BatchCreateAlerts accepts many alerts, each as CreateAlert does and with its own outcome: good ones are stored
+        whatever their neighbours are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAlert(self, request, context):
         """GetAlert tells where an alert is.
         """
@@ -72,7 +85,7 @@ class AlertServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAlerts(self, request, context):
-        """ListAlerts returns alerts, newest first.
+        """ListAlerts returns alerts, newest first by their timestamps.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +98,11 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.CreateAlert,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.CreateAlertRequest.FromString,
                     response_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.Alert.SerializeToString,
+            ),
+            'BatchCreateAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchCreateAlerts,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.BatchCreateAlertsRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.BatchCreateAlertsResponse.SerializeToString,
             ),
             'GetAlert': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAlert,
@@ -125,6 +143,33 @@ class AlertService:
             '/tocsin.ingestion.v1.AlertService/CreateAlert',
             tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.CreateAlertRequest.SerializeToString,
             tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchCreateAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.AlertService/BatchCreateAlerts',
+            tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.BatchCreateAlertsRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.BatchCreateAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

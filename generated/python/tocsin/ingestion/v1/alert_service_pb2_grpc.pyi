@@ -37,10 +37,14 @@ class AlertServiceStub:
     """CreateAlert accepts a video alert; its video is then probed. The same alert again is a success without a second
     effect; the same uid with other content is ALREADY_EXISTS. INVALID_ARGUMENT for a video outside the allowed origins.
     """
+    BatchCreateAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.BatchCreateAlertsRequest, _alert_service_pb2.BatchCreateAlertsResponse]
+    """BatchCreateAlerts accepts many alerts, each as CreateAlert does and with its own outcome: good ones are stored
+    whatever their neighbours are.
+    """
     GetAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_service_pb2.Alert]
     """GetAlert tells where an alert is."""
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]
-    """ListAlerts returns alerts, newest first."""
+    """ListAlerts returns alerts, newest first by their timestamps."""
 
 @_typing.type_check_only
 class AlertServiceAsyncStub(AlertServiceStub):
@@ -51,10 +55,14 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """CreateAlert accepts a video alert; its video is then probed. The same alert again is a success without a second
     effect; the same uid with other content is ALREADY_EXISTS. INVALID_ARGUMENT for a video outside the allowed origins.
     """
+    BatchCreateAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.BatchCreateAlertsRequest, _alert_service_pb2.BatchCreateAlertsResponse]  # type: ignore[assignment]
+    """BatchCreateAlerts accepts many alerts, each as CreateAlert does and with its own outcome: good ones are stored
+    whatever their neighbours are.
+    """
     GetAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_service_pb2.Alert]  # type: ignore[assignment]
     """GetAlert tells where an alert is."""
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
-    """ListAlerts returns alerts, newest first."""
+    """ListAlerts returns alerts, newest first by their timestamps."""
 
 class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     """AlertService takes video alerts of cameras in and tells what became of them."""
@@ -67,6 +75,16 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_alert_service_pb2.Alert, _abc.Awaitable[_alert_service_pb2.Alert]]:
         """CreateAlert accepts a video alert; its video is then probed. The same alert again is a success without a second
         effect; the same uid with other content is ALREADY_EXISTS. INVALID_ARGUMENT for a video outside the allowed origins.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchCreateAlerts(
+        self,
+        request: _alert_service_pb2.BatchCreateAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.BatchCreateAlertsResponse, _abc.Awaitable[_alert_service_pb2.BatchCreateAlertsResponse]]:
+        """BatchCreateAlerts accepts many alerts, each as CreateAlert does and with its own outcome: good ones are stored
+        whatever their neighbours are.
         """
 
     @_abc_1.abstractmethod
@@ -83,6 +101,6 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alert_service_pb2.ListAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.ListAlertsResponse, _abc.Awaitable[_alert_service_pb2.ListAlertsResponse]]:
-        """ListAlerts returns alerts, newest first."""
+        """ListAlerts returns alerts, newest first by their timestamps."""
 
 def add_AlertServiceServicer_to_server(servicer: AlertServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
