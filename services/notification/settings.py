@@ -19,7 +19,7 @@ from services.chassis.tenants import DEFAULT_TENANTS, tenant_names, tenants_prob
 from services.notification.domain.channel_plan import Plan, load_plan
 from services.notification.domain.delivery import UnknownOutcome
 from services.notification.domain.invoice_urls import PATH, InvoiceUrls, MailedLinks
-from services.notification.domain.issuer import ADDRESS, LANGUAGE, Issuer, Issuers, load_issuers
+from services.notification.domain.issuer import ADDRESS, LANGUAGE, LANGUAGE_RULE, Issuer, Issuers, load_issuers
 from services.notification.domain.lane import Lane
 from services.notification.domain.open_tokens import OpenTokens, read_keys
 from services.notification.domain.retry_schedule import RetrySchedule
@@ -148,7 +148,7 @@ class NotificationSettings(ObjectStorageSettings):
     invoice_link_ttl: Duration = timedelta(days=90)
     """How long a link to an invoice is good; in e-mails from the invoice's date of issue on."""
     invoice_language: str = "en"
-    """The language of debtors whose debt names none: en, fr or pt, with a country if that matters (pt-BR)."""
+    """The language of debtors whose debt names none: de, en, fr or pt, with a country if that matters (pt-BR)."""
     debt_currency: str = Field("", validation_alias="TOCSIN_DEBT_CURRENCY")
     """Currency (ISO 4217) of debts whose file and profile name none; the same for all processes of a mesh."""
     invoice_bucket: str = "TOCSIN_INVOICES"
@@ -325,7 +325,7 @@ class NotificationSettings(ObjectStorageSettings):
         way = _UNSUBSCRIBE.fullmatch(self.invoice_unsubscribe) is not None
         require(way, self.env("invoice_unsubscribe"), "must be a mailto: or https: URL")
         known = LANGUAGE.fullmatch(self.invoice_language) is not None
-        require(known, self.env("invoice_language"), "must be en, fr or pt, or one with a country like pt-BR")
+        require(known, self.env("invoice_language"), LANGUAGE_RULE)
         require(_CURRENCY.fullmatch(self.debt_currency) is not None, self.env("debt_currency"), "must be one like EUR")
         self.plans()
         self.unknown_outcomes()

@@ -54,10 +54,11 @@ class ResourceNotFound(NotFound):
 
 
 class ResourceExists(AlreadyExists):
-    """The id is taken."""
+    """The id is taken. `remedy`: what the caller can do about it."""
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"the {kind} {name} exists already", metadata={"id": name, "kind": kind})
+    def __init__(self, kind: str, name: str, remedy: str = "") -> None:
+        told = f"the {kind} {name} exists already{remedy and f', {remedy}'}"
+        super().__init__(told, metadata={"id": name, "kind": kind})
 
 
 class AlertExists(ResourceExists):

@@ -15,7 +15,9 @@ _FIELDS: Final = (
     "name", "address", "contact", "tax_id", "bank", "logo", "payment", "language", "sender", "sender_name"
 )  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", re.ASCII)
-LANGUAGE: Final = re.compile(r"(en|fr|pt)(-[A-Z]{2})?", re.ASCII)
+LANGUAGES: Final = ("de", "en", "fr", "pt")
+LANGUAGE: Final = re.compile(rf"({'|'.join(LANGUAGES)})(-[A-Z]{{2}})?", re.ASCII)
+LANGUAGE_RULE: Final = f"must be {', '.join(LANGUAGES[:-1])} or {LANGUAGES[-1]}, or one with a country like pt-BR"
 ADDRESS: Final = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 
 
@@ -92,7 +94,7 @@ def _issuer(path: Path, given: dict[str, Any]) -> Issuer:
         raise ValueError("payment has one table for each code at most")
     language, sender = _text(given, "language"), _text(given, "sender")
     if language and not LANGUAGE.fullmatch(language):
-        raise ValueError("language is en, fr or pt, or one with a country like pt-BR")
+        raise ValueError(f"language {LANGUAGE_RULE}")
     if sender and not ADDRESS.fullmatch(sender):
         raise ValueError(f"sender {sender} is no e-mail address")
     return Issuer(

@@ -22,7 +22,7 @@ async def test_a_profile_is_kept_under_its_name(store: ProfileStore) -> None:
     made = await store.create("brazil", BRAZIL)
     assert (made.id, made.declared) == ("brazil", BRAZIL)
     assert await store.get("brazil") == made == await store.create("brazil", BRAZIL)
-    with pytest.raises(ResourceExists):
+    with pytest.raises(ResourceExists, match="with other content: remove it first, or take another id"):
         await store.create("brazil", Declared(locale="pt-BR"))
     assert await store.get("brazil") == made
 

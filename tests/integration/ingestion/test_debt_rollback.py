@@ -34,11 +34,14 @@ async def test_a_file_can_be_watched_from_its_first_byte_by_the_id_that_its_send
         assert (await refused(world, content(rows_of(3)), id=bad))[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_file_is_stopped_while_its_bytes_come(world: World) -> None:
+@pytest.mark.parametrize(
+    ("dry_run", "came_of_it"), [(False, "0 debts of it were registered by then"), (True, "a dry run registers nothing")]
+)
+async def test_a_file_is_stopped_while_its_bytes_come(world: World, dry_run: bool, came_of_it: str) -> None:
     service, name, stopped = stub(world), new_id(), asyncio.Event()
 
     async def halting() -> AsyncIterator[pb.UploadDebtFileRequest]:
-        yield pb.UploadDebtFileRequest(metadata=pb.UploadDebtFileRequest.Metadata(id=name))
+        yield pb.UploadDebtFileRequest(metadata=pb.UploadDebtFileRequest.Metadata(id=name, dry_run=dry_run))
         yield pb.UploadDebtFileRequest(chunk=content(rows_of(3)))
         await stopped.wait()
 
@@ -55,6 +58,7 @@ async def test_a_file_is_stopped_while_its_bytes_come(world: World) -> None:
         await call
     stopped.set()
     assert told(caught.value) == (grpc.StatusCode.ABORTED, "UPLOAD_CANCELLED", {"debtFile": name})
+    assert caught.value.details() == f"the file was cancelled; {came_of_it}"
     assert await service.CancelDebtFile(asked, metadata=world.me) == file
     assert (await upload(world, content(rows_of(3)))).accepted == 3
 

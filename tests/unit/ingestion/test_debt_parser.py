@@ -16,6 +16,7 @@ from services.ingestion.domain.debts.batch import DebtRows
 from services.ingestion.domain.debts.conventions import Conventions, DateOrder
 from services.ingestion.domain.debts.csv_record import MAX_RECORD
 from services.ingestion.domain.debts.debt_file import Reject
+from services.ingestion.domain.debts.errors import HeaderInvalid
 from services.ingestion.domain.debts.header import COLUMNS, read_header
 from services.ingestion.domain.debts.parser import DebtParser
 from services.ingestion.domain.debts.rules import Row, RowRules
@@ -529,6 +530,29 @@ def test_amounts_and_dates_are_written_as_the_locale_says(amount: str, due: str,
             assert (rows, len(rejects)) == ({}, 1)
         else:
             assert (rows[2][3].decode(), rows[2][4].decode(), rows[2][6]) == (*kept, b"BRL")
+
+
+@pytest.mark.parametrize(
+    ("amount", "due", "why"),
+    [
+        ("R$ 10,00", "2026-12-31", "; the currency stands in a column of its own"),
+        ("10,00 €", "2026-12-31", "; the currency stands in a column of its own"),
+        ("EUR 10,00", "2026-12-31", "; the currency stands in a column of its own"),
+        ("ten", "2026-12-31", "16 digits and 2 places"),
+        ("10,00", "12/31/26", "must be a date like 31/12/2026 or 31.12.2026"),
+    ],
+)
+def test_what_a_sheet_formats_is_told_what_to_do(amount: str, due: str, why: str) -> None:
+    row = line_of(debtAmount=f'"{amount}"', debtDueDate=due)
+    _, (reject,) = parse(HEADER + b"\n" + row, conventions=PORTUGUESE)
+    assert why in reject.broken[0].message
+
+
+def test_a_header_of_other_names_is_told_of_profiles() -> None:
+    with pytest.raises(HeaderInvalid, match="a profile says what each is called"):
+        read_header(b"Kunde;Betrag\n", final=True)
+    with pytest.raises(HeaderInvalid, match=r"unknown columns: Clerk; .*otherColumns"):
+        read_header(HEADER + b",Clerk\n", final=True)
 
 
 @settings(max_examples=40)

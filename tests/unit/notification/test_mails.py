@@ -68,7 +68,7 @@ def test_an_invoice_mail_says_the_same_in_text_and_html(language: str, subject: 
     assert "ACME &amp; Söhne" in page
 
 
-@pytest.mark.parametrize("language", ["en", "fr", "pt-BR"])
+@pytest.mark.parametrize("language", ["de", "en", "fr", "pt-BR"])
 def test_an_invoice_mail_may_have_a_link_in_place_of_the_pdf(language: str) -> None:
     links = MailedLinks(InvoiceUrls(SignedUrls([b"k" * 32], "GET", PATH), "https://pay.example"), timedelta(days=90))
     compose = InvoiceComposer(COMPOSER, issuer="ACME", currency="EUR", links=links)

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from services.ingestion.domain.debts.dialect import Declared, Profile
-from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
+from services.ingestion.domain.debts.errors import ProfileExists
+from services.ingestion.domain.errors import ResourceNotFound
 
 
 class MemoryDebtProfiles:
@@ -15,7 +16,7 @@ class MemoryDebtProfiles:
     async def create(self, profile_id: str, declared: Declared) -> Profile:
         made = self._profiles.setdefault(profile_id, Profile(profile_id, declared, datetime.now(UTC)))
         if made.declared != declared:
-            raise ResourceExists("debt file profile", profile_id)
+            raise ProfileExists(profile_id)
         return made
 
     async def get(self, profile_id: str) -> Profile:

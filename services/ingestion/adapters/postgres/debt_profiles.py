@@ -7,7 +7,8 @@ import asyncpg
 
 from services.chassis.postgres import Database
 from services.ingestion.domain.debts.dialect import Declared, Profile
-from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
+from services.ingestion.domain.debts.errors import ProfileExists
+from services.ingestion.domain.errors import ResourceNotFound
 
 
 class PostgresDebtProfiles:
@@ -17,7 +18,7 @@ class PostgresDebtProfiles:
         self._database = database
 
     async def create(self, profile_id: str, declared: Declared) -> Profile:
-        """Raises ResourceExists when it exists with other content."""
+        """Raises ProfileExists when it exists with other content."""
         async with self._database.connection() as connection:
             await connection.execute(
                 "INSERT INTO debt_profiles (id, declared) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
@@ -26,7 +27,7 @@ class PostgresDebtProfiles:
             )
         made = await self.get(profile_id)
         if made.declared != declared:
-            raise ResourceExists("debt file profile", profile_id)
+            raise ProfileExists(profile_id)
         return made
 
     async def get(self, profile_id: str) -> Profile:

@@ -174,7 +174,7 @@ class Registration:
             file = await self._store.get(run.file_id)
             if file.state is FileState.CANCELLED:
                 metrics.FILES.labels("CANCELLED").inc()
-                raise UploadCancelled(file.id, file.counts.accepted) from error
+                raise UploadCancelled(file.id, file.counts.accepted, dry_run=file.dry_run) from error
 
     async def fail(self, run: Run, error: str, *, received: int = 0, rejected: int = 0) -> None:
         """Records the failure, also while this task is being cancelled. Where the store is away the lease runs out."""

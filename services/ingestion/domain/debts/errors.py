@@ -11,6 +11,7 @@ from services.chassis.errors import (
     ResourceExhausted,
     Unavailable,
 )
+from services.ingestion.domain.errors import ResourceExists
 
 
 class HeaderInvalid(InvalidArgument):
@@ -23,6 +24,13 @@ class HeaderInvalid(InvalidArgument):
             violations=[FieldViolation("header", rule, self.reason)],
             metadata={"missing": ",".join(missing), "seen": seen},
         )
+
+
+class ProfileExists(ResourceExists):
+    """The name of a profile is taken by another content."""
+
+    def __init__(self, profile: str) -> None:
+        super().__init__("debt file profile", profile, "with other content: remove it first, or take another id")
 
 
 class EncodingInvalid(InvalidArgument):
@@ -99,7 +107,7 @@ class RejectLimitExceeded(FailedPrecondition):
 
     def __init__(self, limit: str, rejected: int, debt_file: str) -> None:
         super().__init__(
-            f"at least {rejected} rows were rejected, {limit} are allowed; no row of the file was registered",
+            f"rows rejected: at least {rejected}, allowed: {limit}; no row of the file was registered",
             metadata={"limit": limit, "rejected": str(rejected), "debtFile": debt_file},
         )
 
@@ -121,10 +129,9 @@ class UploadCancelled(Aborted):
 
     reason = "UPLOAD_CANCELLED"
 
-    def __init__(self, debt_file: str, accepted: int) -> None:
-        super().__init__(
-            f"the file was cancelled; {accepted} debts of it were registered by then", metadata={"debtFile": debt_file}
-        )
+    def __init__(self, debt_file: str, accepted: int, *, dry_run: bool = False) -> None:
+        came_of_it = "a dry run registers nothing" if dry_run else f"{accepted} debts of it were registered by then"
+        super().__init__(f"the file was cancelled; {came_of_it}", metadata={"debtFile": debt_file})
 
 
 class DebtFileState(FailedPrecondition):

@@ -138,6 +138,7 @@ def _check(line: str, columns: list[str], *, separated: bool) -> None:
         rule = f"the first line must name the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
         if not separated and line.count("|") >= len(COLUMNS) - 1:
             rule = "the columns are separated by '|', which only a first line sep=| declares; " + rule
+        rule += "; a profile says what each is called in files that name them otherwise"
         raise HeaderInvalid(rule, missing=missing, seen=seen)
     named = [column for column in columns if column not in {UNNAMED, OTHER}]
     twice = sorted({column for column in named if named.count(column) > 1})
@@ -145,7 +146,8 @@ def _check(line: str, columns: list[str], *, separated: bool) -> None:
         raise HeaderInvalid(f"columns named more than once: {', '.join(twice)[:_SHOWN]}", missing=(), seen=seen)
     unknown = [column for column in named if column not in _KNOWN]
     if unknown:
-        rule = f"unknown columns: {', '.join(unknown)[:_SHOWN]}; a profile can name them"
+        rule = f"unknown columns: {', '.join(unknown)[:_SHOWN]}"
+        rule += "; a profile can say what they are, or that others are read over (otherColumns)"
         raise HeaderInvalid(rule, missing=(), seen=seen)
 
 

@@ -2,6 +2,7 @@
 right."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -34,10 +35,11 @@ _LOCAL_DATES: Final = {
 }
 _DATES_LIKE: Final = {
     DateOrder.ISO: "2026-12-31",
-    DateOrder.DAY_FIRST: "31/12/2026",
+    DateOrder.DAY_FIRST: "31/12/2026 or 31.12.2026",
     DateOrder.MONTH_FIRST: "12/31/2026",
     DateOrder.YEAR_FIRST: "2026/12/31",
 }
+_OF_NUMBERS: Final = "0123456789.,-+ '\N{RIGHT SINGLE QUOTATION MARK}"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _EMAIL: Final = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?![0-9]+$)(?=..){_LABEL}")
@@ -143,7 +145,7 @@ class RowRules:
                 minor = int(whole + fraction.ljust(places, "0"))
                 if minor > 0:
                     return minor
-        broken.append(_amount_invalid(places, self._conventions.decimal))
+        broken.append(_amount_invalid(places, self._conventions.decimal, _names_currency(text)))
         return 0
 
     def _due_date(self, text: str, broken: list[Broken]) -> date | None:
@@ -173,11 +175,19 @@ class RowRules:
         return due
 
 
+def _names_currency(amount: str) -> bool:
+    """Whether it has a sign or a code of a currency at one end (`R$ 10`, `10 EUR`), as formats of spreadsheets do."""
+    beside = amount.strip(_OF_NUMBERS)
+    return beside in currency_places() or any(unicodedata.category(sign) == "Sc" for sign in beside)
+
+
 @cache
-def _amount_invalid(places: int, decimal: str) -> Broken:
+def _amount_invalid(places: int, decimal: str, names_currency: bool) -> Broken:
     like = f"1234{decimal}5".ljust(5 + places, "0") if places else "1234"
     allowed = f"{places} places" if places else "no places"
     rule = f"must be a decimal above 0 like {like}, with at most {whole_digits(places)} digits and {allowed}"
+    if names_currency:
+        rule += "; the currency stands in a column of its own, in the profile or the upload"
     return Broken("DEBT_AMOUNT_INVALID", COLUMNS[3], rule)
 
 

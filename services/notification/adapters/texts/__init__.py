@@ -14,8 +14,7 @@ from babel.dates import format_date
 from babel.numbers import NumberPattern, format_decimal
 
 from services.chassis.currencies import PLACES_UNKNOWN, currency_places
-
-LANGUAGES = ("en", "fr", "pt")
+from services.notification.domain.issuer import LANGUAGES
 
 
 @dataclass(frozen=True)
