@@ -25,6 +25,7 @@ T = TypeVar("T")
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=5, sock_read=15)
 _PAUSES: Final = (0.1, 0.5, 2.0)
 _PIECE: Final = 256 * 1024
+_SAID: Final = 4096
 _NOT_FOUND: Final = 404
 _CHANGED: Final = 412
 
@@ -105,6 +106,13 @@ class Bucket:
             found, token = await self._tried(partial(self._page, prefix, token))
             for one in found:
                 yield one
+
+    async def first_answer(self) -> tuple[int, str]:
+        """What the storage says to one request for a list of one object: the HTTP status, and the beginning of the
+        text. For operators: nothing is tried again. Raises aiohttp.ClientError and TimeoutError."""
+        params = {"list-type": "2", "max-keys": "1"}
+        async with self._client.get(f"/{self._address.bucket}", params=params) as answer:
+            return answer.status, (await answer.content.read(_SAID)).decode("utf-8", "replace")
 
     async def delete(self, key: str) -> None:
         """Also where there is none. Raises Unavailable."""

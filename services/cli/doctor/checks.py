@@ -6,6 +6,7 @@ from services.cli.doctor.edge_checks import edge_checks
 from services.cli.doctor.host_checks import host_checks
 from services.cli.doctor.nats_checks import nats_checks
 from services.cli.doctor.postgres_checks import postgres_checks
+from services.cli.doctor.storage_checks import storage_checks
 
 
 def all_checks(deployment: Deployment) -> list[Check]:
@@ -15,4 +16,4 @@ def all_checks(deployment: Deployment) -> list[Check]:
         checks += postgres_checks(deployment)
     if not (deployment.own_nats and deployment.absent):
         checks += nats_checks(deployment)
-    return [*checks, *edge_checks(deployment)]
+    return [*checks, *storage_checks(deployment), *edge_checks(deployment)]

@@ -43,8 +43,8 @@ def test_every_variable_is_a_setting(services: dict[str, dict[str, Any]], reposi
 
 def test_the_example_names_every_variable(repository: Path) -> None:
     folder = repository / "deploy/compose"
-    wanted = {name for file in folder.glob("*.yaml") for name in re.findall(r"\$\{([A-Z_]+)", file.read_text())}
-    assert set(re.findall(r"^#([A-Z_]+)=", (folder / ".env.example").read_text(), re.MULTILINE)) == wanted
+    wanted = {name for file in folder.glob("*.yaml") for name in re.findall(r"\$\{([A-Z0-9_]+)", file.read_text())}
+    assert set(re.findall(r"^#([A-Z0-9_]+)=", (folder / ".env.example").read_text(), re.MULTILINE)) == wanted
 
 
 @pytest.mark.parametrize("service", SERVICES)
