@@ -16,6 +16,7 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Final, TextIO
 
 from services.chassis.workers import die_with_parent
+from services.ingestion.workbook_errors import ErrorCells, NoWorkbook, error_cells
 
 if TYPE_CHECKING:
     from python_calamine import SheetMetadata
@@ -41,12 +42,14 @@ def main() -> int:
         _limit(resource.RLIMIT_AS, _address_space() + memory)
     try:
         sheets = python_calamine.load_workbook("/dev/stdin")
-        rows = sheets.get_sheet_by_name(_first_seen(sheets.sheets_metadata)).iter_rows()
+        sheet = _first_seen(sheets.sheets_metadata)
+        errors = error_cells("/dev/stdin", sheet)
+        rows = sheets.get_sheet_by_name(sheet).iter_rows()
         with open(1, "w", encoding="utf-8", newline="", closefd=False) as table:
-            _write(table, rows, sys.argv[5])
+            _write(table, rows, errors, sys.argv[5])
     except MemoryError:
         return OUT_OF_MEMORY
-    except (python_calamine.CalamineError, IndexError) as error:
+    except (python_calamine.CalamineError, IndexError, NoWorkbook) as error:
         print(error or "there is no sheet", file=sys.stderr)
         return UNREADABLE
     except OSError as error:
@@ -66,9 +69,23 @@ def _first_seen(sheets: "Sequence[SheetMetadata]") -> str:
     return (seen or tables)[0].name
 
 
-def _write(table: TextIO, rows: Iterable[Sequence[object]], decimal: str) -> None:
+def _write(table: TextIO, rows: Iterable[Sequence[object]], errors: ErrorCells, decimal: str) -> None:
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerows([_text(cell, decimal) for cell in row] for row in rows)
+    count = -1
+    for count, row in enumerate(rows):
+        texts = [_text(cell, decimal) for cell in row]
+        writer.writerow(_with(texts, errors[count]) if count in errors else texts)
+    # Rows of errors alone may be none of the library's.
+    for place in range(count + 1, max(errors, default=-1) + 1):
+        writer.writerow(_with([], errors.get(place, {})))
+
+
+def _with(texts: list[str], errors: dict[int, str]) -> list[str]:
+    """The texts of a row and its errors."""
+    texts += [""] * (max(errors, default=-1) + 1 - len(texts))
+    for place, error in errors.items():
+        texts[place] = error
+    return texts
 
 
 def _text(cell: object, decimal: str) -> str:

@@ -64,6 +64,44 @@ def test_a_workbook_is_read_as_its_cells_say(tmp_path: Path, dialect: Dialect) -
     assert sorted(found.rows.lines.tolist()) == [3, 5, 8]
 
 
+def test_an_error_in_a_cell_is_no_empty_cell(tmp_path: Path) -> None:
+    """A currency that is `#N/A` is not the deployment's."""
+
+    def texts(number: int, *cells: str) -> str:
+        written = (
+            f'<c t="e" r="{chr(65 + place)}{number}"/><c r="{chr(65 + place)}{number}" t="e" s="1"><v>{cell}</v></c>'
+            if cell.startswith("#")
+            else f'<c r="{chr(65 + place)}{number}"><f>{cell}</f>{"" if cell == "=A1" else "<v></v>"}</c>'
+            if cell.startswith("=")
+            else f'<c r="{chr(65 + place)}{number}" t="inlineStr"><is><t>{cell}</t></is></c>'
+            for place, cell in enumerate(cells)
+        )
+        return f'<row r="{number}">{"".join(written)}</row>'
+
+    good = ("Ann", "1", "a@example.com", "10", "2027-01-31")
+    rows = [
+        texts(1, *COLUMNS, "currency"),
+        texts(2, *good, "d1", "EUR"),
+        texts(3, *good, "d2", "#N/A"),
+        texts(4, *good, "d3"),
+        texts(5, "#REF!", *good[1:], "d4", "EUR"),
+        texts(7, *["#VALUE!"] * 7),
+        texts(8, *good, "d8", "=A1"),
+        texts(9, *good, "d9", "=A2"),
+    ]
+    for data in ("".join(rows), "".join(rows).replace("<c ", "<x:c ").replace("</c>", "</x:c>").replace('"', "'")):
+        sheet = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+        sheet += f' xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{data}'
+        found = read(workbook([], f"{sheet}</sheetData></worksheet>"), tmp_path)
+        assert sorted(found.rows.lines.tolist()) == [2, 4, 9]
+        assert [(reject.line, reject.broken[0].reason) for reject in found.rejects] == [
+            (3, "CURRENCY_UNKNOWN"),
+            (5, "TEXT_INVALID"),
+            (7, "TEXT_INVALID"),
+            (8, "CURRENCY_UNKNOWN"),
+        ]
+
+
 def test_the_first_sheet_that_a_person_sees_is_read(tmp_path: Path) -> None:
     data = workbook([COLUMNS, ["Ann", "1", "a@example.com", 10, DUE, "d1"]], behind_others=True)
     found = read(data, tmp_path)
@@ -71,7 +109,8 @@ def test_the_first_sheet_that_a_person_sees_is_read(tmp_path: Path) -> None:
 
 
 def test_a_workbook_that_is_none_is_named(tmp_path: Path) -> None:
-    for broken in (workbook([COLUMNS])[:-40], b"PK\x03\x04" + bytes(26) + b"xl/workbook.xml" + bytes(600)):
+    xlsb = workbook([COLUMNS]).replace(b"xl/workbook.xml", b"xl/workbook.bin")
+    for broken in (workbook([COLUMNS])[:-40], xlsb, b"PK\x03\x04" + bytes(26) + b"xl/workbook.xml" + bytes(600)):
         with pytest.raises(FileFormatInvalid) as caught:
             read(broken, tmp_path)
         assert caught.value.metadata == {"format": "xlsx"}
