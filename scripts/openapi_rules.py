@@ -74,6 +74,8 @@ def _string(rules: validate_pb2.StringRules) -> dict[str, Any]:
                 found["pattern"] = f"^{ID}$"
             case "optional_resource_id":
                 found["pattern"] = f"^({ID})?$"
+            case "optional_day" | "optional_sha256" | "optional_media_type" | "optional_uuid7":
+                found["pattern"] = _form_of(option)
             case "printable_text":
                 found.setdefault("pattern", PRINTABLE)
             case "email":
@@ -83,6 +85,13 @@ def _string(rules: validate_pb2.StringRules) -> dict[str, Any]:
             case _:
                 pass
     return found
+
+
+def _form_of(option: FieldDescriptor) -> str:
+    """The pattern that the rule of ours is made of."""
+    options: Any = option.GetOptions()
+    expression: str = options.Extensions[validate_pb2.predefined].cel[0].expression
+    return expression.removeprefix("!rule || this.matches('").removesuffix("')")
 
 
 def _number(rules: Any) -> dict[str, Any]:

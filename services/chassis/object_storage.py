@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _PIECE: Final = 256 * 1024
 _SAID: Final = 4096
 _NOT_FOUND: Final = 404
 _CHANGED: Final = 412
+_CODE: Final = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
+"""What a storage calls what is wrong: NoSuchBucket, SignatureDoesNotMatch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +159,14 @@ class Bucket:
             raise _Passing(f"HTTP {answer.status}")
         # Also a redirect: a bucket of another region answers with one that says nothing to follow.
         if answer.status >= 300:
-            raise self._unavailable(_Passing(f"HTTP {answer.status}: {(await answer.text())[:300]}"))
+            text = await answer.text()
+            code = _CODE.search(text)
+            raise self._unavailable(_Passing(f"HTTP {answer.status}: {code[1] if code else text[:300]}"))
 
     def _unavailable(self, error: BaseException) -> Unavailable:
         # Callers may be told of the message, and need not know where things are.
-        log.warning("object storage fails", bucket=repr(self._address), error=repr(error))
+        told = str(error) if isinstance(error, _Passing) else repr(error)
+        log.warning("object storage fails", bucket=f"{self._address.endpoint}/{self._address.bucket}", error=told)
         return Unavailable("the object storage does not do what it is asked for")
 
     def _path(self, key: str) -> str:

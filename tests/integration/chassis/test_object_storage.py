@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from services.chassis import object_storage
 from services.chassis.bucket_settings import BucketAddress, StoredObject
@@ -103,6 +105,15 @@ async def test_a_storage_that_is_away_is_unavailable(s3_bucket: BucketAddress) -
             with pytest.raises(Unavailable):
                 await call
         assert line.connections >= 12
+
+
+async def test_the_log_says_what_is_wrong_with_a_bucket(s3_bucket: BucketAddress) -> None:
+    elsewhere = replace(s3_bucket, bucket="nobodys")
+    async with open_bucket(elsewhere, agent="tests") as bucket:
+        with capture_logs() as logs, pytest.raises(Unavailable):
+            [one async for one in bucket.objects("")]
+    told = [(line["bucket"], line["error"]) for line in logs if line["event"] == "object storage fails"]
+    assert told == [(f"{s3_bucket.endpoint}/nobodys", "HTTP 404: NoSuchBucket")]
 
 
 async def answered(text: bytes, head: bytes) -> AsyncGenerator[BucketAddress]:

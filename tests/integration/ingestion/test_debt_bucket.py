@@ -8,6 +8,7 @@ import grpc.aio
 import httpx
 import pytest
 from google.api.httpbody_pb2 import HttpBody
+from structlog.testing import capture_logs
 
 from services.chassis.auth.dev_issuer import DevIssuer
 from services.chassis.bucket_settings import BucketAddress
@@ -126,6 +127,18 @@ async def test_files_in_the_inbox_are_taken_once(
         known = await listed(world, 2)
     assert {name: file.accepted for name, file in known.items()} == {odd: 20, "b.csv": 5}
     assert await count(world, "debts") == 25
+
+
+async def test_the_log_says_which_file_of_the_inbox_was_refused(world: World, s3_bucket: BucketAddress) -> None:
+    async with open_bucket(s3_bucket, agent="tests") as bucket:
+        with capture_logs() as logs:
+            await bucket.put("debts/inbox/unknown/c.csv", FILE)
+
+            async def told_of() -> list[str]:
+                return [line["error"] for line in logs if line.get("object") == "debts/inbox/unknown/c.csv"]
+
+            await eventually(told_of)
+        assert await told_of() == ["there is no debt file profile unknown"]
 
 
 async def test_without_a_bucket_there_is_none(ingestion_dsn: str, streams: str, issuer: DevIssuer) -> None:

@@ -110,8 +110,10 @@ class WholeUploads:
                 counted = not isinstance(error, TooManyUploads | ResourceExists)
                 await self._parts.release(claim, _AGAIN, counted=counted)
                 return
-            # Where there is a debt file, it says so itself.
-            await self._store.fail(upload_id, error.message if isinstance(error, DomainError) else _OUR_FAULT)
+            # Where there is a debt file, it says so itself. Whoever put an object into the inbox has no id to ask for.
+            why = error.message if isinstance(error, DomainError) else _OUR_FAULT
+            log.warning("upload refused", upload=upload_id, object=claim.upload.object_key, error=why)
+            await self._store.fail(upload_id, why)
         await self._parts.end(claim)
 
     async def _goes_on(self, claim: Claim, error: Exception) -> bool:

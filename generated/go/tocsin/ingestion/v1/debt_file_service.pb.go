@@ -1274,14 +1274,14 @@ var File_tocsin_ingestion_v1_debt_file_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\n" +
-	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe6\x05\n" +
+	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xa0\x05\n" +
 	"\x15UploadDebtFileRequest\x12Q\n" +
 	"\bmetadata\x18\x01 \x01(\v23.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00R\bmetadata\x12!\n" +
-	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xc7\x04\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\x81\x04\n" +
 	"\bMetadata\x12$\n" +
 	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x17\n" +
-	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12_\n" +
-	"\x02id\x18\x14 \x01(\tBO\xbaHLrJ2H^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$R\x02id\x12/\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x19\n" +
+	"\x02id\x18\x14 \x01(\tB\t\xbaH\x06r\x04\xe0\xb5\x18\x01R\x02id\x12/\n" +
 	"\freject_limit\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\vrejectLimit\x88\x01\x01\x12C\n" +
 	"\x0ereject_percent\x18\x04 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\rrejectPercent\x88\x01\x01\x12&\n" +
 	"\aprofile\x18\x05 \x01(\tB\f\xbaH\t\xd8\x01\x01r\x04\x88\xb5\x18\x01R\aprofile\x12!\n" +
@@ -1332,15 +1332,15 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04rows\x18\x02 \x01(\x03R\x04rows\"?\n" +
 	"\x1eDownloadDebtFileRejectsRequest\x12\x1d\n" +
-	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\xdc\x02\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x02id\"\xa2\x02\n" +
 	"\x10ListDebtsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12&\n" +
-	"\tdebt_file\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\bdebtFile\x12A\n" +
-	"\bdue_from\x18\x04 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$R\adueFrom\x12O\n" +
-	"\bstatuses\x18\x06 \x03(\x0e2 .tocsin.ingestion.v1.Debt.StatusB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\a\x82\x01\x04\x10\x01 \x00R\bstatuses\x12=\n" +
-	"\x06due_to\x18\x05 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$R\x05dueTo\"l\n" +
+	"\tdebt_file\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\bdebtFile\x12$\n" +
+	"\bdue_from\x18\x04 \x01(\tB\t\xbaH\x06r\x04ȵ\x18\x01R\adueFrom\x12O\n" +
+	"\bstatuses\x18\x06 \x03(\x0e2 .tocsin.ingestion.v1.Debt.StatusB\x11\xbaH\x0e\x92\x01\v\x10\x10\"\a\x82\x01\x04\x10\x01 \x00R\bstatuses\x12 \n" +
+	"\x06due_to\x18\x05 \x01(\tB\t\xbaH\x06r\x04ȵ\x18\x01R\x05dueTo\"l\n" +
 	"\x11ListDebtsResponse\x12/\n" +
 	"\x05debts\x18\x01 \x03(\v2\x19.tocsin.ingestion.v1.DebtR\x05debts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"/\n" +

@@ -223,6 +223,38 @@ var file_tocsin_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50008,opt,name=optional_user_id",
 		Filename:      "tocsin/options/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50009,
+		Name:          "tocsin.options.v1.optional_day",
+		Tag:           "varint,50009,opt,name=optional_day",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50010,
+		Name:          "tocsin.options.v1.optional_sha256",
+		Tag:           "varint,50010,opt,name=optional_sha256",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50011,
+		Name:          "tocsin.options.v1.optional_media_type",
+		Tag:           "varint,50011,opt,name=optional_media_type",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50012,
+		Name:          "tocsin.options.v1.optional_uuid7",
+		Tag:           "varint,50012,opt,name=optional_uuid7",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MessageOptions.
@@ -283,6 +315,22 @@ var (
 	//
 	// optional bool optional_user_id = 50008;
 	E_OptionalUserId = &file_tocsin_options_v1_options_proto_extTypes[10]
+	// optional_day accepts a day as ISO 8601 has it, or nothing.
+	//
+	// optional bool optional_day = 50009;
+	E_OptionalDay = &file_tocsin_options_v1_options_proto_extTypes[11]
+	// optional_sha256 accepts a SHA-256 in hexadecimal digits, or nothing.
+	//
+	// optional bool optional_sha256 = 50010;
+	E_OptionalSha256 = &file_tocsin_options_v1_options_proto_extTypes[12]
+	// optional_media_type accepts a media type without parameters, or nothing.
+	//
+	// optional bool optional_media_type = 50011;
+	E_OptionalMediaType = &file_tocsin_options_v1_options_proto_extTypes[13]
+	// optional_uuid7 accepts a UUID of version 7 in small letters, or nothing.
+	//
+	// optional bool optional_uuid7 = 50012;
+	E_OptionalUuid7 = &file_tocsin_options_v1_options_proto_extTypes[14]
 )
 
 var File_tocsin_options_v1_options_proto protoreflect.FileDescriptor
@@ -323,7 +371,19 @@ const file_tocsin_options_v1_options_proto_rawDesc = "" +
 	"\x0estring.user_id\x12\x8a\x01must be 1 to 255 characters on one line, without slashes and backslashes, blanks at the ends or invisible characters, and neither . nor ..\x1a\xcb\x01!rule || (this != '.' && this != '..' && this.matches('^[^\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff/\\\\\\\\]{1,255}$') && !this.startsWith(' ') && !this.endsWith(' '))R\x06userId:\xda\x03\n" +
 	"\x10optional_user_id\x12\x19.buf.validate.StringRules\x18؆\x03 \x01(\bB\x92\x03\xc2H\x8e\x03\n" +
 	"\x8b\x03\n" +
-	"\x17string.optional_user_id\x12\x93\x01must be empty or 1 to 255 characters on one line, without slashes and backslashes, blanks at the ends or invisible characters, and neither . nor ..\x1a\xd9\x01!rule || this == '' || (this != '.' && this != '..' && this.matches('^[^\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff/\\\\\\\\]{1,255}$') && !this.startsWith(' ') && !this.endsWith(' '))R\x0eoptionalUserIdB\xb8\x01\n" +
+	"\x17string.optional_user_id\x12\x93\x01must be empty or 1 to 255 characters on one line, without slashes and backslashes, blanks at the ends or invisible characters, and neither . nor ..\x1a\xd9\x01!rule || this == '' || (this != '.' && this != '..' && this.matches('^[^\\\\x00-\\\\x1f\\\\x7f\\u0080-\\u009f\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff/\\\\\\\\]{1,255}$') && !this.startsWith(' ') && !this.endsWith(' '))R\x0eoptionalUserId:\xbc\x01\n" +
+	"\foptional_day\x12\x19.buf.validate.StringRules\x18ن\x03 \x01(\bB|\xc2Hy\n" +
+	"w\n" +
+	"\x13string.optional_day\x12&must be empty or a day like 2027-01-31\x1a8!rule || this.matches('^([0-9]{4}-[0-9]{2}-[0-9]{2})?$')R\voptionalDay:\xc8\x01\n" +
+	"\x0foptional_sha256\x12\x19.buf.validate.StringRules\x18چ\x03 \x01(\bB\x81\x01\xc2H~\n" +
+	"|\n" +
+	"\x16string.optional_sha256\x123must be empty or a SHA-256 of 64 hexadecimal digits\x1a-!rule || this.matches('^([0-9a-fA-F]{64})?$')R\x0eoptionalSha256:\xfd\x01\n" +
+	"\x13optional_media_type\x12\x19.buf.validate.StringRules\x18ۆ\x03 \x01(\bB\xaf\x01\xc2H\xab\x01\n" +
+	"\xa8\x01\n" +
+	"\x1astring.optional_media_type\x12?must be empty or a media type without parameters, like text/csv\x1aI!rule || this.matches('^([A-Za-z0-9.+-]{1,100}/[A-Za-z0-9.+-]{1,100})?$')R\x11optionalMediaType:\xfe\x01\n" +
+	"\x0eoptional_uuid7\x12\x19.buf.validate.StringRules\x18܆\x03 \x01(\bB\xb9\x01\xc2H\xb5\x01\n" +
+	"\xb2\x01\n" +
+	"\x15string.optional_uuid7\x126must be empty or a UUID of version 7, in small letters\x1aa!rule || this.matches('^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$')R\roptionalUuid7B\xb8\x01\n" +
 	"\x15com.tocsin.options.v1B\fOptionsProtoP\x01Z&tocsin/gen/tocsin/options/v1;optionsv1\xa2\x02\x03TOX\xaa\x02\x11Tocsin.Options.V1\xca\x02\x11Tocsin\\Options\\V1\xe2\x02\x1dTocsin\\Options\\V1\\GPBMetadata\xea\x02\x13Tocsin::Options::V1\x92\x03\x02\b\x01b\beditionsp\xe8\a"
 
 var (
@@ -358,12 +418,16 @@ var file_tocsin_options_v1_options_proto_depIdxs = []int32{
 	4,  // 8: tocsin.options.v1.http_url:extendee -> buf.validate.StringRules
 	4,  // 9: tocsin.options.v1.user_id:extendee -> buf.validate.StringRules
 	4,  // 10: tocsin.options.v1.optional_user_id:extendee -> buf.validate.StringRules
-	1,  // 11: tocsin.options.v1.event:type_name -> tocsin.options.v1.EventRule
-	0,  // 12: tocsin.options.v1.auth:type_name -> tocsin.options.v1.AuthRule
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	11, // [11:13] is the sub-list for extension type_name
-	0,  // [0:11] is the sub-list for extension extendee
+	4,  // 11: tocsin.options.v1.optional_day:extendee -> buf.validate.StringRules
+	4,  // 12: tocsin.options.v1.optional_sha256:extendee -> buf.validate.StringRules
+	4,  // 13: tocsin.options.v1.optional_media_type:extendee -> buf.validate.StringRules
+	4,  // 14: tocsin.options.v1.optional_uuid7:extendee -> buf.validate.StringRules
+	1,  // 15: tocsin.options.v1.event:type_name -> tocsin.options.v1.EventRule
+	0,  // 16: tocsin.options.v1.auth:type_name -> tocsin.options.v1.AuthRule
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	15, // [15:17] is the sub-list for extension type_name
+	0,  // [0:15] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
 }
 
@@ -379,7 +443,7 @@ func file_tocsin_options_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_options_v1_options_proto_rawDesc), len(file_tocsin_options_v1_options_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   2,
-			NumExtensions: 11,
+			NumExtensions: 15,
 			NumServices:   0,
 		},
 		GoTypes:           file_tocsin_options_v1_options_proto_goTypes,

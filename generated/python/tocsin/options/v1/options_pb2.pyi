@@ -29,6 +29,14 @@ USER_ID_FIELD_NUMBER: _ClassVar[int]
 user_id: _descriptor.FieldDescriptor
 OPTIONAL_USER_ID_FIELD_NUMBER: _ClassVar[int]
 optional_user_id: _descriptor.FieldDescriptor
+OPTIONAL_DAY_FIELD_NUMBER: _ClassVar[int]
+optional_day: _descriptor.FieldDescriptor
+OPTIONAL_SHA256_FIELD_NUMBER: _ClassVar[int]
+optional_sha256: _descriptor.FieldDescriptor
+OPTIONAL_MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+optional_media_type: _descriptor.FieldDescriptor
+OPTIONAL_UUID7_FIELD_NUMBER: _ClassVar[int]
+optional_uuid7: _descriptor.FieldDescriptor
 
 class AuthRule(_message.Message):
     __slots__ = ("scopes", "public")
