@@ -64,14 +64,13 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*ingestion.De
 	if err != nil {
 		kind = ""
 	}
-	metadata, err := fromQuery(r)
-	if err != nil {
+	t := &transfer{limit: h.limit, metadata: &ingestion.UploadDebtFileRequest_Metadata{}, said: map[string]bool{}}
+	if err := t.query(r); err != nil {
 		return nil, err
 	}
 	// Whatever ends this function before the file's proper end also ends the call: the service sees it break off.
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	t := &transfer{limit: h.limit, metadata: metadata}
 	var content func() error
 	switch kind {
 	case "multipart/form-data":
@@ -95,21 +94,31 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request) (*ingestion.De
 	return rest.Upstream(w, t.stream, content)
 }
 
-func fromQuery(r *http.Request) (*ingestion.UploadDebtFileRequest_Metadata, error) {
-	metadata := &ingestion.UploadDebtFileRequest_Metadata{}
+// query takes the parameters of the URL.
+func (t *transfer) query(r *http.Request) error {
 	for name, values := range r.URL.Query() {
-		if len(values) > 1 {
-			return nil, refused(problem.QueryInvalid, name, "QUERY_REPEATED", "the parameter is there more than once")
+		if len(values) > 1 || !t.first(name) {
+			return refused(problem.QueryInvalid, name, "QUERY_REPEATED", "the parameter is there more than once")
 		}
-		known, err := set(metadata, name, values[0])
+		known, err := set(t.metadata, name, values[0])
 		if err != nil {
-			return nil, refused(problem.QueryInvalid, name, "QUERY_TYPE", err.Error())
+			return refused(problem.QueryInvalid, name, "QUERY_TYPE", err.Error())
 		}
 		if !known {
-			return nil, refused(problem.QueryInvalid, name, "QUERY_UNKNOWN", "there is no such parameter; there are "+parameters)
+			return refused(problem.QueryInvalid, name, "QUERY_UNKNOWN", "there is no such parameter; there are "+parameters)
 		}
 	}
-	return metadata, nil
+	return nil
+}
+
+// first tells whether nothing has been said under the name yet, in the URL or in the form.
+func (t *transfer) first(name string) bool {
+	name = strings.ToLower(strings.ReplaceAll(name, "_", ""))
+	if t.said[name] {
+		return false
+	}
+	t.said[name] = true
+	return true
 }
 
 func set(metadata *ingestion.UploadDebtFileRequest_Metadata, name, value string) (known bool, err error) {
@@ -167,6 +176,7 @@ func refused(reason, field, rule, detail string) *problem.Problem {
 type transfer struct {
 	limit    int64
 	metadata *ingestion.UploadDebtFileRequest_Metadata
+	said     map[string]bool
 	begun    bool // whether there was a file
 	stream   grpc.ClientStreamingClient[ingestion.UploadDebtFileRequest, ingestion.DebtFile]
 }
@@ -220,6 +230,8 @@ func (t *transfer) part(part *multipart.Part) error {
 		return refused(problem.BodyInvalid, name, "PART_TYPE", err.Error())
 	case t.begun:
 		return refused(problem.BodyInvalid, name, "PART_ORDER", "the field must come before the file")
+	case !t.first(name):
+		return refused(problem.BodyInvalid, name, "PART_REPEATED", "the field is there more than once, or in the URL, too")
 	}
 	return nil
 }

@@ -111,6 +111,7 @@ func TestWhatIsNotTakenIsRefused(t *testing.T) {
 		{"/upload", map[string]string{"Content-Type": "text/csv", "Content-Encoding": "br"}, http.StatusUnsupportedMediaType, ""},
 		{"/upload", map[string]string{"Content-Type": "application/pdf"}, http.StatusUnsupportedMediaType, ""},
 		{"/upload?locale=%FF", map[string]string{"Content-Type": "text/csv"}, http.StatusBadRequest, "locale"},
+		{"/upload?dryRun=true&dry_run=false", map[string]string{"Content-Type": "text/csv"}, http.StatusBadRequest, ""},
 		{"/upload?rejectPercent=half", map[string]string{"Content-Type": "text/csv"}, http.StatusBadRequest, "rejectPercent"},
 	} {
 		_, err := send(t, refused.url, "a,b", refused.headers)
@@ -122,6 +123,23 @@ func TestWhatIsNotTakenIsRefused(t *testing.T) {
 	for _, taken := range []string{"text/csv", xlsx, "application/gzip", "application/vnd.ms-excel"} {
 		if _, err := send(t, "/upload", "a,b", map[string]string{"Content-Type": taken}); err != nil {
 			t.Errorf("%s: %v", taken, err)
+		}
+	}
+}
+
+func TestWhatIsSaidTwiceIsRefused(t *testing.T) {
+	said := func(value string) string {
+		return "--x\r\nContent-Disposition: form-data; name=dryRun\r\n\r\n" + value + "\r\n"
+	}
+	headers := map[string]string{"Content-Type": "multipart/form-data; boundary=x"}
+	if service, err := send(t, "/upload", said("true")+form("name=csv", "text/csv"), headers); err != nil || !service.metadata.GetDryRun() {
+		t.Errorf("%v, %v", service.metadata, err)
+	}
+	for url, body := range map[string]string{"/upload": said("true") + said("false"), "/upload?dryRun=true": said("false")} {
+		_, err := send(t, url, body+form("name=csv", "text/csv"), headers)
+		p, ok := err.(*problem.Problem) //nolint:errorlint // never wrapped
+		if !ok || p.Errors[0].Reason != "PART_REPEATED" {
+			t.Errorf("%s: %v", url, err)
 		}
 	}
 }

@@ -29,6 +29,7 @@ FILE = "0192f0c1-2b3c-7d4e-8f50-123456789abc"
         (b"name,governmentId,email,debtAmount,debtDueDate,debtId\nrest", ",", 54, 1),
         (b"name;governmentId;email;debtAmount;debtDueDate;debtId\nrest", ";", 54, 1),
         (b"name\tgovernmentId\temail\tdebtAmount\tdebtDueDate\tdebtId\nrest", "\t", 54, 1),
+        ("\u200bname,governmentId\u2009,email,debtAmount,debtDueDate,debtId\nrest".encode(), ",", 60, 1),
         (b'"NAME", "governmentid" ,EMAIL,debtAmount,debtDueDate,debtId\nrest', ",", 60, 1),
         (b"name,governmentId,email,debtAmount,debtDueDate,debtId", ",", 53, 1),
         (b"sep=;\nname;governmentId;email;debtAmount;debtDueDate;debtId\nrest", ";", 60, 2),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.ingestion.domain.debts import csv_record, spreadsheet
+from services.ingestion.domain.debts import csv_record, spreadsheet, texts
 from services.ingestion.domain.debts.errors import HeaderInvalid
 
 COLUMNS: Final = ("name", "governmentId", "email", "debtAmount", "debtDueDate", "debtId")
@@ -28,7 +28,7 @@ OTHER: Final = "*"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _SEPARATORS: Final = (*DELIMITERS, "|")
 _BLANK: Final = " \t,;|"
-_AROUND: Final = " \t\r\n\f\v\N{NO-BREAK SPACE}\N{ZERO WIDTH NO-BREAK SPACE}"
+_AROUND: Final = f"{texts.EDGES}\r\n\f\v"
 """Left out around a name; a byte order mark may be there twice."""
 _SHOWN: Final = 200
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Final
 
-_EDGES: Final = " \t\u00a0\u1680\u202f\u205f\u2060\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200E)))
+EDGES: Final = " \t\u00a0\u1680\u202f\u205f\u2060\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200E)))
 """White space, and signs without width: around a text they join nothing."""
 _SPACE: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -46,7 +46,7 @@ def normal(text: str) -> str:
     """The text in Unicode's normal form C, without white space around it and with plain spaces in it."""
     if text.isascii():
         return text.strip(" \t")
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", text).strip(_EDGES))
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", text).strip(EDGES))
 
 
 def broken_rule(text: str, limit: int) -> str | None:
