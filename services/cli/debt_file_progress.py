@@ -5,7 +5,7 @@ import threading
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from services.cli.output import console
+from services.cli.output import console, counted, size
 
 if TYPE_CHECKING:
     import httpx
@@ -58,7 +58,7 @@ class DebtFileProgress:
             self._progress.update(
                 self._sending,
                 completed=sent,
-                told=f"{sent / 1e6:,.1f} of {self._size / 1e6:,.1f} MB  {speed / 1e6:,.1f} MB/s",
+                told=f"{size(sent, self._size)} of {size(self._size)}{f'  {size(speed)}/s' if speed else ''}",
             )
         self.sent = True
 
@@ -102,7 +102,8 @@ class DebtFileProgress:
             if not self._progress.tasks[self._rows].started:
                 self._progress.start_task(self._rows)
             speed = self._progress.tasks[self._rows].speed or 0
-            told = f"{rows:,} rows  {speed:,.0f}/s  {int(file.get('rejected', 0)):,} rejected"
+            rate = f"  {speed:,.0f}/s" if speed else ""  # of a small file nobody knows it
+            told = f"{counted(rows, 'row')}{rate}  {int(file.get('rejected', 0)):,} rejected"
             doing = "validated" if file.get("dryRun") else "registered"
             final = state != "PROCESSING"
             total = max(rows, 1) if final else None

@@ -5,12 +5,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from services.cli.errors import CommandError
-from services.cli.output import console, fields, table
+from services.cli.output import console, counted, fields, table
 
 if TYPE_CHECKING:
     import httpx
 
 _LOOK_SECONDS = 1.0
+_STILL = 10
+"""Looks without anything new, after which it is told where to look."""
 _INTERRUPTED = 130
 
 
@@ -71,14 +73,16 @@ def _count(file: dict[str, Any], name: str) -> str:
     return f"{int(file.get(name, 0)):,}"
 
 
-def follow_invoices(client: "httpx.Client", file_id: str, debts: int, *, quiet: bool) -> None:
-    """Shows invoices and e-mails of the file's debts until all are mailed or given up."""
+def follow_invoices(client: "httpx.Client", file_id: str, debts: int, *, quiet: bool) -> str:
+    """Shows invoices and e-mails of the file's debts until all are mailed or given up. What is to be said of those that
+    failed; empty where none did."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn()
     try:
         with Progress(*columns, console=console(), disable=quiet) as progress:
             made, mailed = (progress.add_task(name, total=debts, told="") for name in ("invoiced", "mailed"))
+            still, before = 0, Counter[str]()
             while True:
                 counts = invoice_counts(client, file_id)
                 over = counts["MAILED"] + counts["FAILED"] + counts["CANCELLED"]
@@ -89,9 +93,18 @@ def follow_invoices(client: "httpx.Client", file_id: str, debts: int, *, quiet: 
                 )
                 progress.update(mailed, completed=over, told=told)
                 if over >= debts:
-                    return
+                    break
+                still = still + 1 if counts == before else 0
+                before = counts
+                if still == _STILL and not quiet:
+                    waits = f"tocsin invoices list --file {file_id} --state STORED"
+                    progress.console.print(f"the others wait, why and until when: {waits}", soft_wrap=True)
                 time.sleep(_LOOK_SECONDS)
     except KeyboardInterrupt:
         raise CommandError(
             f"the invoices go on without you: tocsin debts show {file_id}", exit_code=_INTERRUPTED
         ) from None
+    failed = counts["FAILED"]
+    return (
+        f"{counted(failed, 'invoice')} failed: tocsin invoices list --file {file_id} --state FAILED" if failed else ""
+    )

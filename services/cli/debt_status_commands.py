@@ -96,7 +96,7 @@ def history(debt: DebtArgument, json: JsonOption = False, state_dir: StateDirOpt
 
 
 def erase(
-    debts: Annotated[list[str] | None, typer.Argument(metavar="[DEBT]...")] = None,
+    debts: Annotated[list[str] | None, typer.Argument(metavar="[DEBT]...", help="Ids of debts.")] = None,
     government_id: Annotated[str, typer.Option(help="All debts of the debtor with this government id.")] = "",
     email: Annotated[str, typer.Option(help="All debts of the debtor with this e-mail address.")] = "",
     note: Annotated[str, typer.Option(help="Why, for the record, which is kept: it names nobody.")] = "",
@@ -118,3 +118,5 @@ def erase(
         print_json(found)
     else:
         console().print(fields(f"erasure {found['id']}: {found['state']}", found))
+        if not any(int(found.get(what, 0)) for what in ("debts", "rejects", "invoices", "documents", "deadLetters")):
+            console().print("nothing is there of such a debtor; government ids are written as the debts have them")

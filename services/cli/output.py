@@ -63,6 +63,19 @@ def number(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def size(count: float, like: float | None = None) -> str:
+    """Bytes for people, in the unit that suits `like` (by default themselves)."""
+    measure = count if like is None else like
+    if measure < 1e3:
+        return f"{count:,.0f} B"
+    return f"{count / 1e6:,.1f} MB" if measure >= 1e5 else f"{count / 1e3:,.1f} kB"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of a thing, whose name ends with s where there are several: 1 row, 2,000 rows."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def in_larger_units(text: str) -> str:
     """The text with spans of time like 900s (as JSON has them) as 15m, where they are whole minutes, hours or days."""
     return _SECONDS.sub(_larger_unit, text)

@@ -11,7 +11,7 @@ import typer
 from services.cli import debt_status_commands
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, one_of
-from services.cli.output import JsonOption, console, fields, print_json, table
+from services.cli.output import JsonOption, console, counted, fields, print_json, table
 
 app = typer.Typer(help="Files of debts, the debts of them, and the way back.", no_args_is_help=True)
 
@@ -126,7 +126,8 @@ def show(
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Show a debt file with its rejects and invoices, or a debt with its invoice."""
+    """Show a debt file with its rejects and invoices, or a debt with its invoice. Exit code 1 when --follow sees
+    invoices fail."""
     from services.cli.client import answer, open_mesh
     from services.cli.debt_files import follow_invoices, invoice_counts, rejects_of, show_file
 
@@ -138,9 +139,8 @@ def show(
             if json:
                 print_json(found)
             else:
-                console().print(
-                    fields(f"debt {id_}", debt | {"invoice": found["invoice"].get("state", "not known yet")})
-                )
+                state, why = found["invoice"].get("state", "not known yet"), found["invoice"].get("error", "")
+                console().print(fields(f"debt {id_}", debt | {"invoice": state, "why": why}))
             return
         file: dict[str, Any] = answer(client.get(f"/v1/debtFiles/{id_}"))
         rejects = rejects_of(client, id_, 10) if int(file.get("rejected", 0)) else {}
@@ -153,7 +153,9 @@ def show(
                 rows = [(state, f"{count:,}") for state, count in sorted(counts.items())]
                 console().print(table("Invoices", ("state", "invoices>"), rows))
         if follow and (accepted := int(file.get("accepted", 0)) - int(file.get("rolledBack", 0))):
-            follow_invoices(client, file.get("identicalTo") or id_, accepted, quiet=json)
+            failed = follow_invoices(client, file.get("identicalTo") or id_, accepted, quiet=json)
+            if failed:
+                raise CommandError(failed)
 
 
 @app.command()
@@ -195,7 +197,10 @@ def rollback(file: FileArgument, json: JsonOption = False, state_dir: StateDirOp
     """Take the debts of a file back, those whose invoice has not gone out. Exit code 1 when debts stay."""
     found = _change(file, "rollback", json, state_dir)
     if kept := int(found.get("kept", 0)):
-        raise CommandError(f"{kept:,} debts stay, because their invoices are out: tocsin debts list --file {file}")
+        stay = (
+            "1 debt stays, because its invoice is" if kept == 1 else f"{kept:,} debts stay, because their invoices are"
+        )
+        raise CommandError(f"{stay} out: tocsin debts list --file {file}")
 
 
 def _change(file: str, verb: str, json: bool, state_dir: Path | None) -> dict[str, Any]:
@@ -236,4 +241,5 @@ def retry(
     if json:
         print_json({"retried": retried})
     else:
-        console().print(f"{retried:,} invoices {'would be' if dry_run else 'are'} tried again", highlight=False)
+        tense = "would be" if dry_run else "is" if retried == 1 else "are"
+        console().print(f"{counted(retried, 'invoice')} {tense} tried again", highlight=False)

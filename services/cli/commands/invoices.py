@@ -11,7 +11,7 @@ from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="List, show, retry and link to invoices.", no_args_is_help=True)
 
-_STATES = ("PENDING", "STORED", "MAILED", "FAILED")
+_STATES = ("PENDING", "STORED", "MAILED", "FAILED", "CANCELLED")
 FileOption = Annotated[str, typer.Option("--file", metavar="ID", help="Only of this debt file.")]
 
 
@@ -34,7 +34,8 @@ def list_(
     query = {"debtFile": debt_file, "state": one_of(state, _STATES, "--state"), "pageSize": str(limit)}
     given = {name: value for name, value in query.items() if value}
     with open_mesh(state_dir).http(scopes=["debts:read"]) as client:
-        found: list[dict[str, Any]] = answer(client.get("/v1/invoices", params=given)).get("invoices", [])
+        page = answer(client.get("/v1/invoices", params=given))
+    found: list[dict[str, Any]] = page.get("invoices", [])
     if json:
         print_json(found)
     elif not found:
@@ -42,6 +43,8 @@ def list_(
     else:
         rows = [(one["debt"], one["state"], f"{one['email']}\n{_why(one)}".strip(), one["attempts"]) for one in found]
         console().print(table("Invoices", ("debt", "state", "to, why not", "attempts>"), rows))
+        if page.get("nextPageToken"):
+            console().print(f"the first {limit}; --limit shows more, GET /v1/invoices all of them", highlight=False)
 
 
 @app.command()
@@ -92,7 +95,9 @@ def retry(
 
 
 @app.command()
-def link(debt: Annotated[str, typer.Argument(metavar="DEBT")], state_dir: StateDirOption = None) -> None:
+def link(
+    debt: Annotated[str, typer.Argument(metavar="DEBT")], json: JsonOption = False, state_dir: StateDirOption = None
+) -> None:
     """Make a link that opens the invoice of a debt, for whoever has it."""
     from services.cli.client import answer, open_mesh
 
@@ -100,7 +105,11 @@ def link(debt: Annotated[str, typer.Argument(metavar="DEBT")], state_dir: StateD
     with mesh.http(scopes=["debts:read"]) as client:
         found: dict[str, Any] = answer(client.post(f"/v1/invoices/{quote(debt, safe='')}:link", json={}))
     url: str = found["url"]
-    print(mesh.instance.edge_url + url if url.startswith("/") else url)
+    found["url"] = mesh.instance.edge_url + url if url.startswith("/") else url
+    if json:
+        print_json(found)
+    else:
+        print(found["url"])
 
 
 def _why(invoice: dict[str, Any]) -> str:

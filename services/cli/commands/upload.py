@@ -51,14 +51,15 @@ def upload(
     json: JsonOption = False,
     state_dir: StateDirOption = None,
 ) -> None:
-    """Upload a file of debts; each registered debt leads to one invoice. Exit code 1 when rows are rejected."""
+    """Upload a file of debts; each registered debt leads to one invoice. Exit code 1 when rows are rejected, or
+    with --follow invoices fail."""
     from services.chassis.ids import new_id
     from services.cli.client import open_mesh
     from services.cli.debt_file_progress import DebtFileProgress
     from services.cli.debt_files import follow_invoices, rejects_of, show_file
     from services.cli.resumable_upload import ResumableUpload
 
-    file_id = new_id()
+    file_id, failed = new_id(), ""
     said = {"profile": profile, "charset": charset, "locale": locale, "currency": currency, "language": language}
     said["issuer"] = issuer
     if reject_limit and not _LIMIT.fullmatch(reject_limit):
@@ -83,11 +84,14 @@ def upload(
         else:
             show_file(found, rejects)
         if follow and not dry_run and int(found.get("accepted", 0)):
-            follow_invoices(client, found.get("identicalTo") or file_id, int(found["accepted"]), quiet=json)
+            failed = follow_invoices(client, found.get("identicalTo") or file_id, int(found["accepted"]), quiet=json)
     if found["state"] not in {"COMPLETED", "COMPLETED_WITH_REJECTS"}:
         raise CommandError(f"{file.name}: {found['state']}: {found.get('error', '')}")
     if rejected := int(found.get("rejected", 0)):
-        raise CommandError(f"{rejected:,} of {int(found.get('rows', 0)):,} rows were rejected")
+        rows = f"{rejected:,} of {int(found.get('rows', 0)):,} rows were rejected"
+        failed = f"{rows}; {failed}" if failed else rows
+    if failed:
+        raise CommandError(failed)
 
 
 def _typed(said: dict[str, str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`tocsin upload` and `tocsin debts`: what they ask, what people read, and the exit codes."""
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.cli import debt_status_commands
+from services.cli import debt_files, debt_status_commands
 from services.cli.commands import upload
 from services.cli.debt_file_progress import DebtFileProgress
 from services.cli.main import run
@@ -61,14 +62,17 @@ def test_an_upload_shows_its_id_its_phases_and_its_end(
     edge: Put, capsys: pytest.CaptureFixture[str], file: Path
 ) -> None:
     fake = edge(Desk(told()))
-    assert run(["upload", str(file), "--follow"]) == 0
-    shown = capsys.readouterr().out
+    assert run(["upload", str(file), "--follow"]) == 1
+    said = capsys.readouterr()
+    shown = said.out
     sent = next(one for one in fake.asked if one.method == "POST")
     made = sent.url.params["id"]
     assert f"debt file {made}: debts.csv" in shown
     assert any(one.url.path == f"/v1/debtFiles/{made}:watch" for one in fake.asked)
     assert "COMPLETED" in shown
+    assert "9 B of 9 B" in shown
     assert "2 of 3, 1 failed" in shown
+    assert "1 invoice failed: tocsin invoices list --file" in said.err
 
 
 def test_rejects_are_told_by_reason_and_where_the_others_are(
@@ -285,3 +289,27 @@ def test_an_erasure_is_waited_for(
     assert json.loads(fake.asked[0].read()) == body
     for wrong in ([], ["D-1", "--email", "x@example.org"]):
         assert run(["debts", "erase", *wrong]) == 2
+
+
+def test_an_erasure_that_finds_nothing_says_so(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    edge(lambda _: {"id": ID, "state": "COMPLETED", "debts": "0", "rejects": "0", "deadLetters": "0"})
+    assert run(["debts", "erase", "--email", "nobody@example.org"]) == 0
+    assert "nothing is there of such a debtor" in capsys.readouterr().out
+
+
+def test_invoices_that_wait_are_told_where_to_look_at(
+    edge: Put, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debt_files, "_LOOK_SECONDS", 0.0)
+    desk, looks = Desk(told()), itertools.count()
+
+    def answer(request: httpx.Request) -> Any:
+        if request.url.path == "/v1/invoices:count":
+            state = "STORED" if next(looks) < 20 else "MAILED"
+            return {"counts": [{"state": "PENDING", "invoices": "2"}, {"state": state, "invoices": "3"}]}
+        return told() if request.url.path == f"/v1/debtFiles/{ID}" else desk(request)
+
+    edge(answer)
+    assert run(["debts", "show", ID, "--follow"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count(f"the others wait, why and until when: tocsin invoices list --file {ID} --state STORED") == 1
