@@ -18,6 +18,7 @@ from services.media_probe.adapters.http.video_source import HttpOptions, open_ht
 from services.media_probe.adapters.libav.worker_pool import PoolOptions, WorkerPool, open_pool
 from services.media_probe.adapters.measured_prober import MeasuredProber
 from services.media_probe.adapters.nats.alert_consumer import SERVICE, AlertHandler, StartedEvents, consumer_options
+from services.media_probe.adapters.nats.attempt_answers import attempt_answers
 from services.media_probe.adapters.postgres.store import PostgresVideoStore
 from services.media_probe.application.alerts import HandleAlert
 from services.media_probe.application.probe_places import ProbePlaces
@@ -75,6 +76,9 @@ async def bootstrap(app: App, settings: MediaProbeSettings) -> None:
     app.task("nats connection", nats.wait_lost(), until=Step.DRAIN_NATS)
     app.task("upkeep", _upkeep(database), until=Step.FINISH)
 
+    answers = attempt_answers(nats, store)
+    await answers.start()
+    app.at_stop(Step.STOP_PULLING, "attempts", answers.stop)
     videos = Videos(store, prober, on_demand=settings.on_demand_probes)
     add_VideoServiceServicer_to_server(VideoServicer(videos), app.server.registrar)
 

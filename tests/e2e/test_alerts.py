@@ -1,5 +1,6 @@
 """Video alerts through the edge: probed by ranges, told by a signed webhook."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -164,6 +165,51 @@ def test_a_dry_run_of_the_command_stores_nothing(edge: Edge, rest: httpx.Client,
     assert blocked.returncode == 1
     assert "must be a path on the video server, or a URL of an allowed origin" in " ".join(blocked.stderr.split())
     assert rest.get(f"/v1/alerts/{uid}").status_code == 404
+
+
+def test_the_history_tells_of_attempts_and_of_who_was_told(
+    edge: Edge, rest: httpx.Client, unique: Callable[[str], str]
+) -> None:
+    """The video is missing, then uploaded and asked for again: the alert follows, and so do its subscribers."""
+    uid, name = unique("cam"), unique("late") + ".avi"
+    types = ["tocsin.events.v1.VideoProbed", "tocsin.events.v1.VideoProbeFailed"]
+    made = rest.post("/v1/webhookSubscriptions", json={"url": edge.world.webhook_url, "eventTypes": types}).json()
+    edge.world.webhook_secret = made["secret"]
+    try:
+        assert rest.post("/v1/alerts", json=alert(uid, f"/videos/{name}")).status_code == 200
+        assert finished(rest, uid)["reason"] == "NOT_FOUND"
+        shutil.copyfile(edge.world.videos / "gate.avi", edge.world.videos / name)
+        assert rest.post(f"/v1/videos/{uid}:retry", json={}).status_code == 200
+        until(lambda: finished(rest, uid)["state"] == "PROBED", what="the other probe")
+
+        def history() -> Any:
+            told = rest.get(f"/v1/alerts/{uid}/history").json()
+            return told if [one["kind"] for one in told["entries"]].count("TOLD") == 2 else None
+
+        found = until(history, what="a history in which all is told")
+    finally:
+        assert rest.delete(f"/v1/webhookSubscriptions/{made['id']}").status_code == 200
+    assert found["missing"] == []
+    entries = found["entries"]
+    assert [one["kind"] for one in entries] == ["ACCEPTED", "FAILED", "TOLD", "PROBED", "TOLD"]
+    assert [one["reason"] for one in entries] == ["", "NOT_FOUND", "", "", ""]
+    assert [one["attempt"] for one in entries] == [0, 1, 1, 1, 1]
+    told = [(one["subscription"], one["origin"]) for one in entries if one["kind"] == "TOLD"]
+    assert told == [(made["id"], edge.world.webhook_origin)] * 2
+    assert entries[0]["time"] == rest.get(f"/v1/alerts/{uid}").json()["createTime"]
+    video = rest.get(f"/v1/videos/{uid}").json()
+    assert [(one["number"], one["failure"]) for one in video["history"]] == [
+        (1, "NOT_FOUND"),
+        (1, "FAILURE_UNSPECIFIED"),
+    ]
+    assert len({one["eventId"] for one in video["history"]} - {""}) == 2
+    # Subscriptions that are gone are not told of.
+    assert [one["kind"] for one in rest.get(f"/v1/alerts/{uid}/history").json()["entries"]] == [
+        "ACCEPTED",
+        "FAILED",
+        "PROBED",
+    ]
+    assert rest.get(f"/v1/alerts/{unique('nobody')}/history").status_code == 404
 
 
 @pytest.mark.parametrize(

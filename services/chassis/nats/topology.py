@@ -60,6 +60,12 @@ INVOICE_CANCELLATION_SUBJECT = "tocsin.invoice_cancellation.v1.asked"
 INVOICE_ERASURE_SUBJECT = "tocsin.invoice_erasure.v1.asked"
 """A request, stored by no stream: to erase the personal data of debtors in their invoices."""
 
+VIDEO_ATTEMPTS_SUBJECT = "tocsin.video_attempts.v1.asked"
+"""A question, stored by no stream: which probes there were of the video of an alert."""
+
+EVENT_DELIVERIES_SUBJECT = "tocsin.event_deliveries.v1.asked"
+"""A question, stored by no stream: to which webhook subscriptions events went."""
+
 HANDLERS_SUBJECT = "tocsin.handlers.v1.asked"
 """A question to every process, stored by no stream: what it knows of its handlers."""
 

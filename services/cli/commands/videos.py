@@ -67,6 +67,26 @@ def show(
 
 
 @app.command()
+def history(
+    uid: Annotated[str, typer.Argument(metavar="UID", help="Of the alert.")],
+    json: JsonOption = False,
+    state_dir: StateDirOption = None,
+) -> None:
+    """Show what has happened to an alert: each attempt at its video, and who was told."""
+    from services.cli.client import answer, open_mesh
+
+    with open_mesh(state_dir).http(scopes=["alerts:read"]) as client:
+        found: dict[str, Any] = answer(client.get(f"/v1/alerts/{quote(uid, safe='')}/history"))
+    if json:
+        print_json(found)
+        return
+    rows = [(one["time"], one["kind"], _happened(one)) for one in found.get("entries", [])]
+    console().print(table(f"alert {uid}", ("time", "what", "attempt, reason, who"), rows))
+    if found.get("missing"):
+        console().print(f"[yellow]not answered, so there may be more:[/] {', '.join(found['missing'])}")
+
+
+@app.command()
 def probe(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="A path on the video server, or a URL.")],
     json: JsonOption = False,
@@ -112,6 +132,14 @@ def retry(
                 console().print(f"{uid} [green]is probed again[/]")
     if everything:
         console().print(f"{len(named):,} [green]are probed again[/]")
+
+
+def _happened(entry: dict[str, Any]) -> str:
+    """In one line."""
+    number = f"attempt {entry['attempt']}" if entry.get("attempt") else ""
+    who = f"{entry['origin']} (subscription {entry['subscription']})" if entry.get("subscription") else ""
+    reason = ": ".join(filter(None, (entry.get("reason", ""), entry.get("message", ""))))
+    return ", ".join(filter(None, (number, who, reason)))
 
 
 def _told(video: dict[str, Any]) -> str:

@@ -62,6 +62,8 @@ _DUTIES: Mapping[str, _Duty] = {
             topology.COUNTING_VALUES_SUBJECT,
             topology.INVOICE_CANCELLATION_SUBJECT,
             topology.INVOICE_ERASURE_SUBJECT,
+            topology.VIDEO_ATTEMPTS_SUBJECT,
+            topology.EVENT_DELIVERIES_SUBJECT,
         ),
         reads=(
             topology.VIDEOS,
@@ -81,7 +83,9 @@ _DUTIES: Mapping[str, _Duty] = {
         answers=(topology.COUNTING_VALUES_SUBJECT,),
     ),
     "media_probe": _Duty(
-        publishes=("tocsin.videos.v1.*", topology.ALERT_REPORTED_SUBJECT), reads=(topology.ALERTS, topology.VIDEOS)
+        publishes=("tocsin.videos.v1.*", topology.ALERT_REPORTED_SUBJECT),
+        reads=(topology.ALERTS, topology.VIDEOS),
+        answers=(topology.VIDEO_ATTEMPTS_SUBJECT,),
     ),
     "notification": _Duty(
         # Dead letters of every service go back to where they came from through its DeadLetterService.
@@ -96,7 +100,11 @@ _DUTIES: Mapping[str, _Duty] = {
             topology.NOTIFICATIONS,
             topology.DEAD_LETTERS,
         ),
-        answers=(topology.INVOICE_CANCELLATION_SUBJECT, topology.INVOICE_ERASURE_SUBJECT),
+        answers=(
+            topology.INVOICE_CANCELLATION_SUBJECT,
+            topology.INVOICE_ERASURE_SUBJECT,
+            topology.EVENT_DELIVERIES_SUBJECT,
+        ),
         keeps=(INVOICES_BUCKET,),
         erases=(topology.DEAD_LETTERS,),
         takes_requests=True,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.ingestion.domain.alert import Alert, AlertFilter
+from services.ingestion.domain.alert_history import Entry, Probe
 from services.ingestion.domain.catalogue import Building, Device, Room, SensorType
 from services.ingestion.domain.counter_rules import CounterRules
 from services.ingestion.domain.places import NamedPlaces, PlaceCounts
@@ -196,6 +197,18 @@ class Alerts(Protocol):
 
     async def list(self, wanted: AlertFilter, after: tuple[float, str] | None, limit: int) -> list[Alert]:
         """Up to `limit` of them, newest first, after the one with this timestamp and uid."""
+        ...
+
+
+class AlertWitnesses(Protocol):
+    """Other services that know what has happened to an alert. All raise Unavailable where one does not answer."""
+
+    async def probes(self, uid: str) -> Sequence[Probe]:
+        """The attempts at its video."""
+        ...
+
+    async def told(self, events: Sequence[str]) -> Sequence[Entry]:
+        """To whom these public events were told, or are to be."""
         ...
 
 

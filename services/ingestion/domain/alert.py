@@ -53,9 +53,30 @@ def _content(alert: Alert) -> tuple[str, str, float, str]:
     return (alert.uid, alert.video, alert.timestamp, alert.store)
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What media-probe tells of the video of an alert. `version` orders what is told of one alert; 0: from before there
+    were versions."""
+
+    uid: str
+    state: AlertState
+    reason: str = ""
+    version: int = 0
+
+
+def moves(state: AlertState, version: int, report: Report) -> bool:
+    """Whether an alert in this state, by the report of this version, follows a report: not when it came late."""
+    if not report.version:
+        return next_state(state, report.state) is not state
+    if report.version == version:
+        # Two attempts side by side: the one that succeeded counts.
+        return state is AlertState.FAILED and report.state is AlertState.PROBED
+    return report.version > version
+
+
 def next_state(current: AlertState, reported: AlertState) -> AlertState:
-    """The state after a report that may come late or twice: a result is never undone by a start, nor a success by a
-    failure."""
+    """The state after a report without a version, that may come late or twice: a result is never undone by a
+    start, nor a success by a failure."""
     if current is AlertState.PROBED or reported is AlertState.ACCEPTED:
         return current
     if current is AlertState.FAILED and reported is AlertState.PROBING:

@@ -35,9 +35,9 @@ def alert_of(message: alerts_pb2.VideoAlertReported, *, event_id: str, delivery:
     return Alert(event_id, message.uid, message.video, message.timestamp, message.store, delivery)
 
 
-def started(alert: Alert, attempt: int) -> Event:
+def started(alert: Alert, attempt: int, version: int) -> Event:
     """VideoProbeStarted; the same attempt told twice is one event."""
-    message = videos_pb2.VideoProbeStarted(uid=alert.uid, attempt=attempt)
+    message = videos_pb2.VideoProbeStarted(uid=alert.uid, attempt=attempt, version=version)
     return Event(VIDEO_STARTED_SUBJECT, message, id=f"{alert.event_id}:started:{attempt}:{alert.delivery}")
 
 
@@ -56,12 +56,13 @@ def finished(row: Video) -> Event | None:
             container=facts.container,
             frame_rate=facts.frame_rate,
             bytes_fetched=row.effort.bytes_fetched,
+            version=row.version,
         )
         if facts.duration is not None:
             duration = Duration()
             duration.FromTimedelta(facts.duration)
             probed.duration.CopyFrom(duration)
-        return Event(VIDEO_PROBED_SUBJECT, probed, key=row.uid)
+        return Event(VIDEO_PROBED_SUBJECT, probed, id=row.result_event, key=row.uid)
     if row.state is State.FAILED and row.failure is not None:
         failed = videos_pb2.VideoProbeFailed(
             uid=row.uid,
@@ -71,9 +72,16 @@ def finished(row: Video) -> Event | None:
             failure=row.failure.value,
             message=row.message,
             attempts=row.attempts,
+            version=row.version,
         )
-        return Event(VIDEO_FAILED_SUBJECT, failed, key=row.uid)
+        return Event(VIDEO_FAILED_SUBJECT, failed, id=row.result_event, key=row.uid)
     return None
+
+
+def to_be_probed_again(row: Video, event_id: str) -> Event:
+    """VideoProbeStarted for a video that was given up: its alert waits again."""
+    message = videos_pb2.VideoProbeStarted(uid=row.uid, attempt=0, version=row.version)
+    return Event(VIDEO_STARTED_SUBJECT, message, id=f"{event_id}:asked", key=row.uid)
 
 
 def reported_again(row: Video, event_id: str) -> Event:

@@ -10,7 +10,16 @@ from services.media_probe.application.ports import Known, Progress, VideoStore
 from services.media_probe.application.probe_places import ProbePlaces
 from services.media_probe.application.prober import Outcome, Prober
 from services.media_probe.domain.failure import Failure, ProbeFailed
-from services.media_probe.domain.video import Alert, Effort, State, Video, attempts_before, failed, probed
+from services.media_probe.domain.video import (
+    Alert,
+    Effort,
+    State,
+    Video,
+    attempts_before,
+    failed,
+    probed,
+    started_version,
+)
 
 log = get_logger(__name__)
 
@@ -65,7 +74,7 @@ class HandleAlert:
             return Settled()
         if known.seen:
             return _fate(earlier) if earlier is not None else Settled()
-        await self._tell(alert, attempts_before(alert, earlier) + 1)
+        await self._tell(alert, attempts_before(alert, earlier) + 1, started_version(earlier))
         outcome = await self._probe(alert)
         if outcome.facts is not None:
             row = probed(alert, outcome.facts, outcome.effort, earlier)
@@ -87,9 +96,9 @@ class HandleAlert:
             log.exception("alert not looked up", uid=alert.uid)
             return Known(None, seen=False)
 
-    async def _tell(self, alert: Alert, attempt: int) -> None:
+    async def _tell(self, alert: Alert, attempt: int, version: int) -> None:
         try:
-            await self._progress.started(alert, attempt)
+            await self._progress.started(alert, attempt, version)
         except _AWAY:
             raise
         except Exception:

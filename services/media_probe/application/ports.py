@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from services.media_probe.domain.container_formats import Container
 from services.media_probe.domain.video import Alert, Effort, Inspection, Video, VideoFilter
@@ -87,8 +87,9 @@ class Demuxer(Protocol):
 class Progress(Protocol):
     """Tells others that a probe begins."""
 
-    async def started(self, alert: Alert, attempt: int) -> None:
-        """Returns when the event is durable. Raises Unavailable."""
+    async def started(self, alert: Alert, attempt: int, version: int) -> None:
+        """Returns when the event is durable; `version` orders it among all that is told of the alert. Raises
+        Unavailable."""
         ...
 
 
@@ -100,11 +101,14 @@ class Known:
     seen: bool
 
 
+MAX_HISTORY: Final = 100
+
+
 class VideoStore(Protocol):
-    """The result rows."""
+    """The result rows, and the attempts that led to them."""
 
     async def get(self, uid: str) -> Video | None:
-        """The row of an alert."""
+        """The row of an alert, with its history: the last `MAX_HISTORY` attempts."""
         ...
 
     async def page(self, wanted: VideoFilter, after: tuple[float, str] | None, limit: int) -> Sequence[Video]:
@@ -117,10 +121,11 @@ class VideoStore(Protocol):
 
     async def record(self, alert: Alert, row: Video) -> bool:
         """In one transaction: the row, and for a final one the event and the mark that this report has had its effect.
-        False, and nothing done, when it had it already, and when a later report of the alert has a row."""
+        False, and nothing done, when it had it already, when the row says that it succeeded, and when a later report
+        of the alert has a row."""
         ...
 
     async def retry(self, uid: str, event_id: str) -> Video:
-        """In one transaction: a FAILED row becomes RETRYING, and the alert is reported again as `event_id`. Raises
-        VideoNotFound or VideoNotFailed."""
+        """In one transaction: a FAILED row becomes RETRYING, which is told, and the alert is reported again as
+        `event_id`. Raises VideoNotFound or VideoNotFailed."""
         ...

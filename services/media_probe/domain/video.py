@@ -77,8 +77,22 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One probe that was made. `event`: the public event that told the result, empty where another was to follow."""
+
+    number: int
+    failure: Failure | None
+    message: str
+    ended: datetime
+    took: timedelta
+    event: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Video:
-    """The result row of an alert; without uid, the answer to a probe on demand."""
+    """The result row of an alert; without uid, the answer to a probe on demand. `version` rises with every change,
+    `result_event` is the event that told the result, `history` the attempts, the oldest first, where it was asked
+    for."""
 
     uid: str
     store: str
@@ -92,6 +106,20 @@ class Video:
     message: str = ""
     event_id: str = ""
     update_time: datetime | None = None
+    version: int = 0
+    result_event: str = ""
+    history: tuple[Attempt, ...] = ()
+
+    def last_attempt(self) -> Attempt | None:
+        """The attempt that this row tells of; None while none was made since a retry was asked for."""
+        if not self.attempts or self.update_time is None:
+            return None
+        return Attempt(self.attempts, self.failure, self.message, self.update_time, self.effort.took, self.result_event)
+
+    def settles(self, alert: Alert) -> bool:
+        """Whether nothing that comes of this report of the alert is recorded any more: a later one has this row, or it
+        has the success of this one."""
+        return self.later_than(alert) or (self.state is State.PROBED and self.event_id == alert.event_id)
 
     def later_than(self, alert: Alert) -> bool:
         """Whether this row is of a report that came after this one: what the old one leads to is of no interest."""
@@ -151,6 +179,16 @@ def failed(alert: Alert, error: ProbeFailed, effort: Effort, earlier: Video | No
     return replace(row, state=State.RETRYING if again else State.FAILED)
 
 
+def started_version(earlier: Video | None) -> int:
+    """What orders the start of an attempt: behind all that was told before, and before what comes of it."""
+    return (earlier.version if earlier is not None else 0) + 1
+
+
+def next_version(earlier: Video | None) -> int:
+    """The version of the row after a change."""
+    return (earlier.version if earlier is not None else 0) + 2
+
+
 def attempts_before(alert: Alert, earlier: Video | None) -> int:
     """How many attempts have been made for this report of the alert."""
     same = earlier is not None and earlier.event_id == alert.event_id and earlier.state is State.RETRYING
@@ -168,6 +206,7 @@ def _attempt(alert: Alert, effort: Effort, earlier: Video | None) -> Video:
         attempts=before + 1,
         effort=effort.after(earlier.effort) if before and earlier is not None else effort,
         event_id=alert.event_id,
+        version=next_version(earlier),
     )
 
 

@@ -4,6 +4,7 @@ from services.chassis.app import Step
 from services.chassis.group_commit import GroupCommit
 from services.notification.adapters.channels.http import Guard
 from services.notification.adapters.grpc.endpoints import WebhookServicer
+from services.notification.adapters.nats.event_deliveries import event_delivery_answers
 from services.notification.adapters.nats.public_feed import PublicFeed
 from services.notification.adapters.postgres.stores import PostgresStores
 from services.notification.application.endpoints import Subscriptions
@@ -19,4 +20,7 @@ async def wire_webhooks(base: Base, stores: PostgresStores) -> PublicFeed:
     base.app.task("feed", feed.run(base.app.stopping), until=Step.STOP_PULLING, patience=PATIENCE)
     servicer = WebhookServicer(Subscriptions(subscriptions, feed, Guard(base.guard)))
     add_WebhookServiceServicer_to_server(servicer, base.app.server.registrar)
+    answers = event_delivery_answers(base.nats, subscriptions)
+    await answers.start()
+    base.app.at_stop(Step.STOP_PULLING, "event deliveries", answers.stop)
     return feed

@@ -8,11 +8,11 @@ import pytest
 from services.chassis.postgres import Database, Outbox
 from services.chassis.postgres.bundles import unpack
 from services.ingestion.adapters.memory.stores import MemoryAlerts, MemoryIdempotencyKeys, MemoryQuarantine
-from services.ingestion.adapters.postgres.alerts import PostgresAlerts, Report, move
+from services.ingestion.adapters.postgres.alerts import PostgresAlerts, move
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
 from services.ingestion.application.ports import Alerts, Claim, IdempotencyKeys, Quarantine, Quarantined
-from services.ingestion.domain.alert import Alert, AlertFilter, AlertState
+from services.ingestion.domain.alert import Alert, AlertFilter, AlertState, Report
 from services.ingestion.domain.errors import IdempotencyConflict, ResourceExists, ResourceNotFound
 from services.ingestion.domain.reading import to_microseconds
 
@@ -91,7 +91,7 @@ class Desk:
     """Stored alerts, how their states move, and how many events they gave."""
 
     alerts: Alerts
-    move: Callable[[str, AlertState, str], Awaitable[None]]
+    move: Callable[[Report], Awaitable[None]]
     reported: Callable[[], Awaitable[int]]
 
 
@@ -106,9 +106,9 @@ def desk(where: str, request: pytest.FixtureRequest) -> Desk:
         return Desk(alerts, alerts.move, count)
     database: Database = request.getfixturevalue("database")
 
-    async def move_stored(uid: str, state: AlertState, reason: str) -> None:
+    async def move_stored(report: Report) -> None:
         async with database.transaction() as connection:
-            await move(connection, [Report(uid, state, reason)])
+            await move(connection, [report])
 
     async def events() -> int:
         async with database.connection() as connection:
@@ -170,12 +170,34 @@ async def test_states_move_forward_only(desk: Desk) -> None:
         (AlertState.PROBED, "", AlertState.PROBED, ""),
         (AlertState.FAILED, "TIMEOUT", AlertState.PROBED, ""),
     ):
-        await desk.move("u", report, reason)
+        await desk.move(Report("u", report, reason))
         found = await desk.alerts.get("u")
         assert (found.state, found.reason) == (state, shown)
     assert found.update_time
     assert found.create_time
     assert found.update_time > found.create_time
+
+
+async def test_what_is_told_with_a_version_counts_in_its_order(desk: Desk) -> None:
+    """Failed, then asked to be probed again, which fails for another reason, and again, which succeeds."""
+    await desk.alerts.accept(Alert("u", "/v", 1e9, "s"))
+    told = [
+        (AlertState.PROBING, "", 1),
+        (AlertState.FAILED, "NOT_FOUND", 2),
+        (AlertState.PROBING, "", 4),
+        (AlertState.PROBING, "", 5),
+        (AlertState.FAILED, "TRUNCATED", 6),
+        (AlertState.PROBED, "", 6),
+    ]
+    for at, (state, reason, version) in enumerate(told):
+        await desk.move(Report("u", state, reason, version))
+        found = await desk.alerts.get("u")
+        assert (found.state, found.reason) == (state, reason)
+        for old, other, late in told[: at + 1]:  # all that was told before comes again
+            await desk.move(Report("u", old, other, late))
+        assert await desk.alerts.get("u") == found
+    await desk.move(Report("u", AlertState.FAILED, "TIMEOUT"))
+    assert (await desk.alerts.get("u")).state is AlertState.PROBED
 
 
 async def test_reports_about_many_alerts_have_their_effect_together_in_their_order(database: Database) -> None:
@@ -205,7 +227,7 @@ async def test_reports_about_many_alerts_have_their_effect_together_in_their_ord
 async def test_alerts_are_listed_newest_first_and_filtered(desk: Desk) -> None:
     for number in range(5):
         await desk.alerts.accept(Alert(f"u{number}", "/v", 1e9, f"s{number % 2}"))
-    await desk.move("u2", AlertState.PROBED, "")
+    await desk.move(Report("u2", AlertState.PROBED))
     everything = await desk.alerts.list(AlertFilter(), None, 10)
     assert [alert.uid for alert in everything] == ["u4", "u3", "u2", "u1", "u0"]
     assert [alert.uid for alert in await desk.alerts.list(AlertFilter("s0"), None, 10)] == ["u4", "u2", "u0"]

@@ -14,7 +14,7 @@ from services.chassis.postgres import Outbox, open_database
 from services.media_probe.adapters.memory.store import InMemoryVideoStore
 from services.media_probe.adapters.postgres.store import PostgresVideoStore
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
-from services.media_probe.application.ports import VideoStore
+from services.media_probe.application.ports import MAX_HISTORY, VideoStore
 from services.media_probe.domain.failure import Failure
 from services.media_probe.domain.video import Alert, Effort, Facts, State, Video, VideoFilter
 from tests.support.postgres import Schemas
@@ -66,8 +66,8 @@ def row(of: Alert, state: State, *, attempts: int = 1) -> Video:
 
 
 def content(video: Video | None) -> Video | None:
-    """Without the time of change, which the stores choose themselves."""
-    return video and replace(video, update_time=None)
+    """Without what the stores choose themselves, and without the history."""
+    return video and replace(video, update_time=None, version=0, result_event="", history=())
 
 
 async def test_what_was_recorded_is_read(store: VideoStore) -> None:
@@ -134,6 +134,49 @@ async def test_what_came_of_an_old_report_is_not_recorded(store: VideoStore) -> 
     assert await store.record(again, row(again, State.PROBED))
     assert not await store.record(late, row(late, State.FAILED, attempts=9))
     assert content(await store.get("cam-1")) == row(again, State.PROBED)
+
+
+async def test_a_late_failure_does_not_undo_the_success_of_the_same_report(store: VideoStore) -> None:
+    assert await store.record(alert(), row(alert(), State.PROBED))
+    for state in (State.FAILED, State.RETRYING):
+        assert not await store.record(alert(delivery="7"), row(alert(), state, attempts=2))
+    assert content(await store.get("cam-1")) == row(alert(), State.PROBED)
+
+
+async def test_every_attempt_is_kept_with_what_came_of_it(store: VideoStore) -> None:
+    again = replace(alert(), event_id="again")
+    assert await store.record(alert(), row(alert(), State.RETRYING))
+    assert await store.record(alert(), row(alert(), State.FAILED, attempts=2))
+    failed = await store.get("cam-1")
+    await store.retry("cam-1", "again")
+    waiting = await store.get("cam-1")
+    assert await store.record(again, row(again, State.PROBED))
+    probed = await store.get("cam-1")
+    assert failed is not None
+    assert waiting is not None
+    assert probed is not None
+    assert [(one.number, one.failure, bool(one.event)) for one in probed.history] == [
+        (1, Failure.NOT_MEDIA, False),
+        (2, Failure.NOT_MEDIA, True),
+        (1, None, True),
+    ]
+    assert waiting.history == failed.history == probed.history[:2]
+    assert (failed.result_event, waiting.result_event) == (failed.history[1].event, "")
+    assert probed.result_event == probed.history[2].event != failed.result_event
+    assert 0 <= failed.version < waiting.version < probed.version
+    assert [one.ended for one in probed.history] == sorted(one.ended for one in probed.history)
+    assert probed.history[0].took == row(alert(), State.FAILED).effort.took
+    assert probed.history[0].message == row(alert(), State.RETRYING).message
+    (page,) = await store.page(VideoFilter(), None, 9)
+    assert page.history == ()
+
+
+async def test_the_last_attempts_are_kept(store: VideoStore) -> None:
+    for number in range(1, MAX_HISTORY + 6):
+        assert await store.record(alert(), row(alert(), State.RETRYING, attempts=number))
+    found = await store.get("cam-1")
+    assert found is not None
+    assert [one.number for one in found.history] == list(range(6, MAX_HISTORY + 6))
 
 
 async def test_only_what_failed_is_retried(store: VideoStore) -> None:

@@ -13,6 +13,7 @@ from services.notification.application.claimed_delivery import Claimed, EventMes
 from services.notification.application.ports.webhooks import PublicEvent
 from services.notification.domain.delivery import Decision
 from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, VersionConflict
+from services.notification.domain.notification import Status
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
 from tests.contract.notification.conftest import BUSY, GIVEN_UP, SENT, Rig, again, draft, nothing
 
@@ -143,6 +144,35 @@ async def test_a_deleted_subscription_takes_its_work_with_it(rig: Rig) -> None:
     rig.advance(60)
     assert {one.reference for one in await rig.claim()} == {other.id}
     assert await rig.subscriptions.fan_out([event(rig, "e3")]) == [1]
+
+
+async def test_it_is_known_who_was_told_of_an_event(rig: Rig) -> None:
+    one, two = await rig.subscribe(PROBED), await rig.subscribe(PROBED, CLEARED)
+    await rig.subscriptions.fan_out([event(rig), event(rig, "e2", CLEARED)])
+    claimed = await rig.claim()
+
+    def of(subscription: Subscription, id_: str) -> Claimed:
+        (found,) = (c for c in claimed if ids([c]) == [(subscription.id, id_)])
+        return found
+
+    made = rig.clock.time
+    rig.advance(1)
+    await rig.complete(SENT, of(one, "e1"))
+    await rig.complete(again(5), of(two, "e1"))
+    rig.advance(1)
+    await rig.complete(GIVEN_UP, of(two, "e2"))
+    found = await rig.subscriptions.deliveries(["e1", "e2", "unknown"], 9)
+    assert [(each.event, each.subscription, each.status, each.attempts, each.at) for each in found] == [
+        ("e1", two.id, Status.PENDING, 1, made),
+        ("e1", one.id, Status.SENT, 1, made + timedelta(seconds=1)),
+        ("e2", two.id, Status.FAILED, 1, made + timedelta(seconds=2)),
+    ]
+    assert [bool(each.message) for each in found] == [True, False, False]
+    assert {each.url for each in found} == {one.url, two.url}
+    assert await rig.subscriptions.deliveries(["e1", "e2"], 1) == found[:1]
+    assert await rig.subscriptions.deliveries([], 9) == []
+    await rig.subscriptions.delete(two.id)
+    assert await rig.subscriptions.deliveries(["e1", "e2"], 9) == found[1:2]
 
 
 async def test_only_what_was_given_up_is_sent_again(rig: Rig) -> None:

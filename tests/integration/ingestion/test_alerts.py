@@ -87,6 +87,15 @@ async def test_its_state_follows_the_video(world: World) -> None:
     assert await state("u2") == (State.FAILED, "NOT_MEDIA")
 
 
+async def test_a_history_names_the_services_that_do_not_answer(world: World) -> None:
+    made = await world.alerts.CreateAlert(request(), metadata=world.me)
+    told = await world.alerts.GetAlertHistory(pb.GetAlertHistoryRequest(uid="UID-1234"), metadata=world.me)
+    assert [(entry.kind, entry.time) for entry in told.entries] == [
+        (pb.GetAlertHistoryResponse.ACCEPTED, made.create_time)
+    ]
+    assert list(told.missing) == ["media_probe", "notification"]
+
+
 async def test_lists_are_filtered_and_paged(world: World) -> None:
     for number in range(5):
         await world.alerts.CreateAlert(request(f"u{number}", store=f"s{number % 2}"), metadata=world.me)

@@ -60,3 +60,36 @@ def test_what_has_failed_is_retried_by_name_or_all_of_it(edge: Put, capsys: pyte
     assert "2 are probed again" in capsys.readouterr().out
     for wrong in ([], ["cam-2", "--all"], ["cam-2", "--store", "lobby"]):
         assert run(["videos", "retry", *wrong]) == 2
+
+
+def test_a_history_is_a_table_that_says_who_did_not_answer(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = {"time": "2026-11-22T10:15:31Z", "kind": "FAILED", "attempt": 1, "reason": "NOT_FOUND", "message": "gone"}
+    told = {
+        "time": "2026-11-22T10:15:32Z",
+        "kind": "TOLD",
+        "attempt": 2,
+        "subscription": "s-1",
+        "origin": "https://a.example",
+    }
+    fake = edge(lambda request: {"entries": [failed, told], "missing": ["notification"]})
+    assert run(["videos", "history", "cam 1"]) == 0
+    assert fake.asked[0].url.raw_path == b"/v1/alerts/cam%201/history"
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "FAILED attempt 1, NOT_FOUND: gone",
+        "TOLD attempt 2, https://a.example (subscription s-1)",
+        "not answered, so there may be more: notification",
+    ):
+        assert part in shown
+
+
+def test_a_dry_run_of_an_alert_says_what_would_be(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = [
+        {"uid": "a1", "state": "STATE_UNSPECIFIED"},
+        {"uid": "a1", "state": "PROBED", "createTime": "2026-11-22T10:15:31Z"},
+    ]
+    fake = edge(lambda request: answers.pop(0))
+    for told in ("alert a1 would be accepted", "alert a1 is known already, with this content, and is PROBED"):
+        assert run(["alert", "a1", "/videos/a.mp4", "--dry-run"]) == 0
+        assert told in " ".join(capsys.readouterr().out.split())
+    assert [json.loads(request.content)["dryRun"] for request in fake.asked] == [True, True]

@@ -35,7 +35,7 @@ class World:
         self._step("known")
         return await self.store.known(alert)
 
-    async def started(self, alert: Alert, attempt: int) -> None:
+    async def started(self, alert: Alert, attempt: int, version: int) -> None:
         self._step("started")
 
     async def probe(self, video: str) -> Outcome:

@@ -5,6 +5,7 @@ from typing import Any
 from services.chassis.errors import DomainError, InvalidArgument
 from services.chassis.grpc import validation
 from services.ingestion.adapters.grpc import mappers as to
+from services.ingestion.application.alert_history import AlertHistories
 from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.domain.alert import Alert
 from services.ingestion.domain.reading import Rejection
@@ -15,8 +16,8 @@ from tocsin.ingestion.v1.alert_service_pb2_grpc import AlertServiceServicer
 class AlertServicer(AlertServiceServicer):
     """See alert_service.proto."""
 
-    def __init__(self, desk: AlertDesk) -> None:
-        self._desk = desk
+    def __init__(self, desk: AlertDesk, histories: AlertHistories) -> None:
+        self._desk, self._histories = desk, histories
 
     async def CreateAlert(self, request: pb.CreateAlertRequest, context: Any) -> pb.Alert:
         return to.alert(await self._desk.create(to.new_alert(request), dry_run=request.dry_run))
@@ -31,6 +32,9 @@ class AlertServicer(AlertServiceServicer):
 
     async def GetAlert(self, request: pb.GetAlertRequest, context: Any) -> pb.Alert:
         return to.alert(await self._desk.get(request.uid))
+
+    async def GetAlertHistory(self, request: pb.GetAlertHistoryRequest, context: Any) -> pb.GetAlertHistoryResponse:
+        return to.alert_history(await self._histories.tell(request.uid))
 
     async def ListAlerts(self, request: pb.ListAlertsRequest, context: Any) -> pb.ListAlertsResponse:
         page = await self._desk.list(to.alert_filter(request), request.page_size, request.page_token)

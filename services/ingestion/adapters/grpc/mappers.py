@@ -10,6 +10,7 @@ from services.chassis.grpc.status import code_of
 from services.chassis.grpc.timestamps import time_of, timestamp
 from services.ingestion.application.ports import Quarantined
 from services.ingestion.domain.alert import Alert, AlertFilter, AlertState
+from services.ingestion.domain.alert_history import AlertHistory
 from services.ingestion.domain.errors import InvalidField
 from services.ingestion.domain.reading import RawReading, Rejection, StoredReading
 from services.ingestion.domain.reading_columns import Floats, Indices, Longs
@@ -158,6 +159,26 @@ def alert_filter(request: alert_service_pb2.ListAlertsRequest) -> AlertFilter:
     """Which alerts are wanted."""
     since, until = (at.timestamp() if (at := time_of(request, name)) else None for name in ("from", "to"))
     return AlertFilter(request.store, AlertState(request.state) if request.state else None, since, until)
+
+
+def alert_history(history: AlertHistory) -> alert_service_pb2.GetAlertHistoryResponse:
+    """As it goes out."""
+    response = alert_service_pb2.GetAlertHistoryResponse
+    return response(
+        entries=[
+            response.Entry(
+                kind=response.Kind.Name(int(entry.kind)),  # pyright: ignore[reportArgumentType] - same numbers
+                time=timestamp(entry.time),
+                attempt=entry.attempt,
+                reason=entry.reason,
+                message=entry.message,
+                subscription=entry.subscription,
+                origin=entry.origin,
+            )
+            for entry in history.entries
+        ],
+        missing=history.missing,
+    )
 
 
 def alerts(stored: Sequence[Alert]) -> list[alert_service_pb2.Alert]:

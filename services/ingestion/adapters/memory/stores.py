@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from services.ingestion.application.ports import Claim, Emptied, Quarantined
-from services.ingestion.domain.alert import Alert, AlertFilter, AlertState, next_state
+from services.ingestion.domain.alert import Alert, AlertFilter, Report, moves
 from services.ingestion.domain.errors import AlertExists, IdempotencyConflict, ResourceNotFound, StreamUnavailable
 from services.ingestion.domain.reading_columns import Piece
 from services.ingestion.domain.recent_readings import CountingValue
@@ -131,6 +131,7 @@ class MemoryAlerts:
 
     def __init__(self) -> None:
         self._alerts: dict[str, Alert] = {}
+        self._versions: dict[str, int] = {}
         self.reported: list[Alert] = []
 
     async def accept(self, alert: Alert) -> Alert:
@@ -160,12 +161,14 @@ class MemoryAlerts:
         ]
         return sorted(found, key=_position, reverse=True)[:limit]
 
-    async def move(self, uid: str, reported: AlertState, reason: str) -> None:
+    async def move(self, report: Report) -> None:
         """As the consumer of video events does."""
-        alert = await self.get(uid)
-        state = next_state(alert.state, reported)
-        if state is not alert.state:
-            self._alerts[uid] = replace(alert, state=state, reason=reason, update_time=datetime.now(UTC))
+        alert, version = await self.get(report.uid), self._versions.get(report.uid, 0)
+        if moves(alert.state, version, report):
+            self._versions[report.uid] = report.version or version
+            self._alerts[report.uid] = replace(
+                alert, state=report.state, reason=report.reason, update_time=datetime.now(UTC)
+            )
 
 
 def _position(alert: Alert) -> tuple[float, str]:

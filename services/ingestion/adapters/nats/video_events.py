@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from services.chassis.nats import Delivery, Outcomes, Permanent
 from services.chassis.nats.topology import VIDEO_FAILED_SUBJECT, VIDEO_PROBED_SUBJECT, VIDEO_STARTED_SUBJECT
 from services.chassis.postgres import Database, first_time_many
-from services.ingestion.adapters.postgres.alerts import Report, move
-from services.ingestion.domain.alert import AlertState
+from services.ingestion.adapters.postgres.alerts import move
+from services.ingestion.domain.alert import AlertState, Report
 from tocsin.events.v1 import videos_pb2
 
 CONSUMER = "alert_states"
@@ -39,12 +39,12 @@ def _report(delivery: Delivery) -> Report:
     match delivery.subject:
         case subject if subject == VIDEO_STARTED_SUBJECT:
             started = delivery.decode(videos_pb2.VideoProbeStarted)
-            return Report(started.uid, AlertState.PROBING)
+            return Report(started.uid, AlertState.PROBING, version=started.version)
         case subject if subject == VIDEO_PROBED_SUBJECT:
             probed = delivery.decode(videos_pb2.VideoProbed)
-            return Report(probed.uid, AlertState.PROBED)
+            return Report(probed.uid, AlertState.PROBED, version=probed.version)
         case subject if subject == VIDEO_FAILED_SUBJECT:
             failed = delivery.decode(videos_pb2.VideoProbeFailed)
-            return Report(failed.uid, AlertState.FAILED, failed.failure)
+            return Report(failed.uid, AlertState.FAILED, failed.failure, failed.version)
         case subject:
             raise Permanent(f"nobody handles {subject}")

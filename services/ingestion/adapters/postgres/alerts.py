@@ -1,7 +1,6 @@
 """Alerts in PostgreSQL, and the event of each in the outbox."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import asyncpg
 
@@ -11,7 +10,7 @@ from services.chassis.nats.topology import ALERT_REPORTED_SUBJECT
 from services.chassis.postgres import Connection, Database, Outbox
 from services.chassis.postgres.conditions import Conditions
 from services.chassis.postgres.lookups import lookup
-from services.ingestion.domain.alert import Alert, AlertFilter, AlertState, next_state
+from services.ingestion.domain.alert import Alert, AlertFilter, AlertState, Report, moves
 from services.ingestion.domain.errors import AlertExists, ResourceNotFound
 from tocsin.events.v1 import alerts_pb2
 
@@ -94,41 +93,33 @@ class PostgresAlerts:
         return [_alert(row) for row in found]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What is reported about the video of an alert."""
-
-    uid: str
-    state: AlertState
-    reason: str = ""
-
-
 async def move(connection: Connection, reports: Sequence[Report]) -> None:
-    """Moves the states of alerts by reports about their videos, in their order; reports about unknown alerts (pruned,
-    or of another deployment) and those that come too late change nothing."""
+    """Moves the states of alerts by reports about their videos, in their order (see `moves`); reports about unknown
+    alerts (removed, or of another deployment) and those that come too late change nothing."""
     if not reports:
         return
     rows = await connection.fetch(
-        "SELECT uid, state FROM alerts WHERE uid = ANY($1::text[]) ORDER BY uid FOR UPDATE",
+        "SELECT uid, state, version FROM alerts WHERE uid = ANY($1::text[]) ORDER BY uid FOR UPDATE",
         list({report.uid for report in reports}),
     )
-    states = {row["uid"]: AlertState(row["state"]) for row in rows}
+    known = {row["uid"]: (AlertState(row["state"]), row["version"]) for row in rows}
     moved: dict[str, Report] = {}
     for report in reports:
-        current = states.get(report.uid)
-        if current is not None and next_state(current, report.state) is not current:
-            states[report.uid] = report.state
+        if (current := known.get(report.uid)) is not None and moves(*current, report):
+            known[report.uid] = (report.state, report.version or current[1])
             moved[report.uid] = report
     if moved:
         await connection.execute(
             """
-            UPDATE alerts SET state = moved.state, reason = moved.reason, update_time = now()
-            FROM unnest($1::text[], $2::smallint[], $3::text[]) AS moved (uid, state, reason)
+            UPDATE alerts SET
+                state = moved.state, reason = moved.reason, version = moved.version, update_time = now()
+            FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[]) AS moved (uid, state, reason, version)
             WHERE alerts.uid = moved.uid
             """,
             list(moved),
             [int(report.state) for report in moved.values()],
             [report.reason for report in moved.values()],
+            [known[uid][1] for uid in moved],
         )
 
 

@@ -3,11 +3,10 @@
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.chassis.grpc.timestamps import time_of
+from services.chassis.grpc.timestamps import time_of, timestamp
 from services.media_probe.application.videos import ListQuery, Videos
-from services.media_probe.domain.video import State, Video, VideoFilter
+from services.media_probe.domain.video import Attempt, State, Video, VideoFilter
 from tocsin.media_probe.v1 import video_service_pb2 as pb
 from tocsin.media_probe.v1 import video_service_pb2_grpc as rpc
 
@@ -54,13 +53,13 @@ def to_message(video: Video) -> pb.Video:
         attempts=video.attempts,
         failure=video.failure.value if video.failure else None,
         message=video.message,
+        version=video.version,
+        history=map(_attempt, video.history),
     )
     took = Duration()
     took.FromTimedelta(video.effort.took)
     message.probe_duration.CopyFrom(took)
-    if video.update_time is not None:
-        changed = Timestamp()
-        changed.FromDatetime(video.update_time)
+    if (changed := timestamp(video.update_time)) is not None:
         message.update_time.CopyFrom(changed)
     facts = video.facts
     if facts is not None:
@@ -73,3 +72,16 @@ def to_message(video: Video) -> pb.Video:
             duration.FromTimedelta(facts.duration)
             message.duration.CopyFrom(duration)
     return message
+
+
+def _attempt(attempt: Attempt) -> pb.Video.Attempt:
+    took = Duration()
+    took.FromTimedelta(attempt.took)
+    return pb.Video.Attempt(
+        number=attempt.number,
+        failure=attempt.failure.value if attempt.failure else None,
+        message=attempt.message,
+        end_time=timestamp(attempt.ended),
+        probe_duration=took,
+        event_id=attempt.event,
+    )

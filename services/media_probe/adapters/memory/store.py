@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from services.chassis.ids import new_id
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
-from services.media_probe.application.ports import Known
-from services.media_probe.domain.video import Alert, Effort, State, Video, VideoFilter
+from services.media_probe.application.ports import MAX_HISTORY, Known
+from services.media_probe.domain.video import Alert, Attempt, Effort, State, Video, VideoFilter, next_version
 
 
 class InMemoryVideoStore:
@@ -15,11 +16,17 @@ class InMemoryVideoStore:
     def __init__(self) -> None:
         self.retried: list[tuple[str, str]] = []
         self._rows: dict[str, Video] = {}
+        self._earlier: dict[str, list[Attempt]] = {}
         self._marks: set[str] = set()
 
     async def get(self, uid: str) -> Video | None:
         """See the port."""
-        return self._rows.get(uid)
+        row = self._rows.get(uid)
+        if row is None:
+            return None
+        last = row.last_attempt()
+        attempts = (*self._earlier.get(uid, ()), *((last,) if last is not None else ()))
+        return replace(row, history=attempts[-MAX_HISTORY:])
 
     async def page(self, wanted: VideoFilter, after: tuple[float, str] | None, limit: int) -> Sequence[Video]:
         """See the port."""
@@ -41,15 +48,23 @@ class InMemoryVideoStore:
 
     async def record(self, alert: Alert, row: Video) -> bool:
         """See the port."""
-        if (there := self._rows.get(row.uid)) is not None and there.later_than(alert):
+        if (there := self._rows.get(row.uid)) is not None and there.settles(alert):
             return False
         if row.state is not State.RETRYING:
             mark = alert.event_id if row.state is State.PROBED else _failure_mark(alert)
             if mark in self._marks:
                 return False
             self._marks.add(mark)
-        self._rows[row.uid] = replace(row, update_time=datetime.now(UTC))
+            row = replace(row, result_event=new_id())
+        self._put(row)
         return True
+
+    def _put(self, row: Video) -> None:
+        if (there := self._rows.get(row.uid)) is not None:
+            row = replace(row, version=max(there.version + 1, row.version))
+            if (last := there.last_attempt()) is not None:
+                self._earlier.setdefault(row.uid, []).append(last)
+        self._rows[row.uid] = replace(row, update_time=datetime.now(UTC))
 
     async def retry(self, uid: str, event_id: str) -> Video:
         """See the port."""
@@ -64,11 +79,12 @@ class InMemoryVideoStore:
             attempts=0,
             effort=Effort(),
             event_id=event_id,
-            update_time=datetime.now(UTC),
+            version=next_version(row),
+            result_event="",
         )
-        self._rows[uid] = again
+        self._put(again)
         self.retried.append((uid, event_id))
-        return again
+        return self._rows[uid]
 
 
 def _failure_mark(alert: Alert) -> str:

@@ -32,10 +32,10 @@ class StartedEvents:
     ) -> None:
         await self._told.__aexit__(kind, error, trace)
 
-    async def started(self, alert: Alert, attempt: int) -> None:
+    async def started(self, alert: Alert, attempt: int, version: int) -> None:
         """See the port."""
         # Encoded here, where the trace of the alert is the current one.
-        await self._told.submit(encode(events.started(alert, attempt), source=events.SOURCE))
+        await self._told.submit(encode(events.started(alert, attempt, version), source=events.SOURCE))
 
 
 class AlertHandler:

@@ -1,12 +1,13 @@
 """Between videos and their rows."""
 
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
 
 from services.media_probe.domain.failure import Failure
-from services.media_probe.domain.video import Effort, Facts, State, Video
+from services.media_probe.domain.video import Attempt, Effort, Facts, State, Video
 
 _TABLE: Final = {
     "uid": "text",
@@ -30,6 +31,8 @@ _TABLE: Final = {
     "bytes_fetched": "bigint",
     "requests": "integer",
     "probe_duration": "interval",
+    "version": "bigint",
+    "result_event": "text",
 }
 COLUMNS: Final = tuple(_TABLE)
 TYPES: Final = tuple(_TABLE.values())
@@ -65,6 +68,8 @@ def values(row: Video) -> tuple[Any, ...]:
         row.effort.bytes_fetched,
         row.effort.requests,
         row.effort.took,
+        row.version,
+        row.result_event,
     )
 
 
@@ -97,4 +102,21 @@ def video(record: asyncpg.Record) -> Video:
         message=record["message"],
         event_id=record["event_id"],
         update_time=record["update_time"],
+        version=record["version"],
+        result_event=record["result_event"],
+    )
+
+
+def earlier(text: str) -> tuple[Attempt, ...]:
+    """The attempts before the last one, from the column `earlier`."""
+    return tuple(
+        Attempt(
+            number,
+            Failure(failure) if failure else None,
+            message,
+            datetime.fromisoformat(ended),
+            timedelta(seconds=seconds),
+            event,
+        )
+        for number, failure, message, ended, seconds, event in json.loads(text)
     )

@@ -7,28 +7,43 @@ from types import TracebackType
 from typing import Final, Self
 
 from services.chassis.group_commit import GroupCommit
+from services.chassis.ids import new_id
 from services.chassis.nats import Encoded, encode
 from services.chassis.postgres import Database, Outbox, first_time_many
 from services.chassis.postgres.conditions import Conditions
 from services.media_probe.adapters import events
 from services.media_probe.adapters.postgres import rows
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
-from services.media_probe.application.ports import Known
-from services.media_probe.domain.video import Alert, Effort, State, Video, VideoFilter
+from services.media_probe.application.ports import MAX_HISTORY, Known
+from services.media_probe.domain.video import Alert, Effort, State, Video, VideoFilter, next_version
 
 CONSUMER: Final = "alerts"
 """Name of the consumer, and of its marks in the inbox."""
 
 _ALL: Final = ", ".join((*rows.COLUMNS, "update_time"))
-_UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in rows.COLUMNS if name != "uid")
+_UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in rows.COLUMNS if name not in ("uid", "version"))
+# What the row told so far joins the earlier attempts, unless it tells of none since a retry was asked for.
+_EARLIER: Final = f"""
+    CASE WHEN videos.attempts = 0 THEN videos.earlier ELSE
+        CASE WHEN jsonb_array_length(videos.earlier) < {MAX_HISTORY - 1} THEN videos.earlier ELSE videos.earlier - 0 END
+        || jsonb_build_array(jsonb_build_array(
+            videos.attempts, videos.failure, videos.message, videos.update_time,
+            extract(epoch FROM videos.probe_duration), videos.result_event
+        ))
+    END
+"""
 _UPSERT: Final = f"""
     INSERT INTO videos ({", ".join(rows.COLUMNS)})
     SELECT * FROM unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate(rows.TYPES, start=1))})
         AS new ({", ".join(rows.COLUMNS)}) ORDER BY uid
-    ON CONFLICT (uid) DO UPDATE SET {_UPDATES}, update_time = now()
+    ON CONFLICT (uid) DO UPDATE SET
+        {_UPDATES}, version = greatest(videos.version + 1, excluded.version), earlier = {_EARLIER}, update_time = now()
 """
-# What came of a report that another one has followed since is not wanted any more.
-_RECORD: Final = f"{_UPSERT} WHERE videos.event_id IN ('', excluded.event_id) RETURNING uid"
+# What came of a report that another one has followed since, or that succeeded, is not wanted any more.
+_RECORD: Final = f"""
+    {_UPSERT} WHERE videos.event_id = '' OR (videos.event_id = excluded.event_id AND videos.state <> 'PROBED')
+    RETURNING uid
+"""
 _KNOWN: Final = f"""
     SELECT asked.place, {", ".join(f"v.{name}" for name in (*rows.COLUMNS, "update_time"))}, EXISTS (
         SELECT FROM inbox WHERE consumer = $1 AND message_id IN (asked.event, asked.failure)
@@ -72,8 +87,12 @@ class PostgresVideoStore:
     async def get(self, uid: str) -> Video | None:
         """See the port."""
         async with self._database.connection() as connection:
-            record = await connection.fetchrow(f"SELECT {_ALL} FROM videos WHERE uid = $1", uid)
-        return rows.video(record) if record is not None else None
+            record = await connection.fetchrow(f"SELECT {_ALL}, earlier::text FROM videos WHERE uid = $1", uid)
+        if record is None:
+            return None
+        row, earlier = rows.video(record), rows.earlier(record["earlier"])
+        last = row.last_attempt()
+        return replace(row, history=(*earlier, last) if last is not None else earlier)
 
     async def page(self, wanted: VideoFilter, after: tuple[float, str] | None, limit: int) -> Sequence[Video]:
         """See the port."""
@@ -115,6 +134,7 @@ class PostgresVideoStore:
         mark = None
         if row.state is not State.RETRYING:
             mark = alert.event_id if row.state is State.PROBED else _failure_mark(alert)
+            row = replace(row, result_event=new_id())
         event = events.finished(row)
         # Encoded here, where the trace of the alert is the current one.
         return await self._records.submit(
@@ -145,9 +165,13 @@ class PostgresVideoStore:
             row = rows.video(record)
             if row.state is not State.FAILED:
                 raise VideoNotFailed(metadata={"uid": uid, "state": row.state.value})
-            row = replace(row, state=State.RETRYING, attempts=0, effort=Effort(), event_id=event_id)
+            row = replace(
+                row, state=State.RETRYING, attempts=0, effort=Effort(), event_id=event_id, version=next_version(row)
+            )
+            row = replace(row, result_event="")
             await connection.execute(_UPSERT, *([value] for value in rows.values(row)))
-            await self._outbox.add(connection, events.reported_again(row, event_id))
+            asked = events.to_be_probed_again(row, event_id)
+            await self._outbox.add(connection, asked, events.reported_again(row, event_id))
             again = await connection.fetchrow(f"SELECT {_ALL} FROM videos WHERE uid = $1", uid)
         assert again is not None  # locked above
         return rows.video(again)

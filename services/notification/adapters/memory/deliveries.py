@@ -120,7 +120,7 @@ class InMemoryDeliveries:
             del state.deliveries[key_of(claimed)]
         else:
             # Events keep their row: its key is what makes a redelivered event harmless.
-            delivery.status = Status.SENT if decision.sent else Status.FAILED
+            delivery.status, delivery.at = Status.SENT if decision.sent else Status.FAILED, now
             if not decision.sent:
                 about = f"event/{claimed.reference}/{delivery.event.event_id}"
                 state.letters.append(Letter(about, completion.history(now)))

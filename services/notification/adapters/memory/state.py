@@ -44,6 +44,8 @@ class Delivery:
     status: Status = Status.PENDING
     attempts: int = 0
     claims: int = 0
+    at: datetime | None = None
+    """Of an event: since when it is in its status."""
     lease: str = ""
     deferred: bool = False
     history: tuple[Attempt, ...] = ()

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.notification.adapters.memory.state import Delivery, KeptSubscription, State
 from services.notification.application.claimed_delivery import EventMessage
-from services.notification.application.ports.webhooks import PublicEvent
+from services.notification.application.ports.webhooks import EventDelivery, PublicEvent
 from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, check_version
 from services.notification.domain.lane import Lane
 from services.notification.domain.notification import Status
@@ -109,6 +109,23 @@ class InMemorySubscriptions:
             counts.append(len(wanting))
         return counts
 
+    async def deliveries(self, events: Sequence[str], limit: int) -> Sequence[EventDelivery]:
+        """See SubscriptionStore."""
+        found = [
+            EventDelivery(
+                event=event,
+                subscription=subscription,
+                url=self._state.subscriptions[subscription].subscription.url,
+                status=delivery.status,
+                attempts=delivery.attempts,
+                at=delivery.at,
+                message=delivery.history[-1].message if delivery.history else "",
+            )
+            for (subscription, event), delivery in self._state.deliveries.items()
+            if event in events and subscription in self._state.subscriptions and delivery.at is not None
+        ]
+        return sorted(found, key=lambda one: (one.at, one.event))[:limit]
+
     async def resend(self, event: PublicEvent, subscription: str) -> bool:
         """See SubscriptionStore."""
         kept = self._state.subscriptions.get(subscription)
@@ -125,6 +142,7 @@ class InMemorySubscriptions:
             reference=subscription,
             lane=Lane.EVENT,
             receiver=subscription,
+            at=self._state.now(),
             due=self._state.now(),
             event=EventMessage(id=id_, event_id=event.id, type=event.type, body=event.body),
         )

@@ -62,11 +62,13 @@ class Completer:
             return
         await connection.execute(
             """
-            UPDATE deliveries d SET lease = NULL, state = o.state, body = NULL, attempts = d.attempts + 1
+            UPDATE deliveries d SET
+                lease = NULL, state = o.state, state_at = $3, body = NULL, attempts = d.attempts + 1
             FROM unnest($1::uuid[], $2::text[]) AS o (id, state) WHERE d.id = o.id
             """,
             [one.claimed.id for one in kept],
             ["DONE" if one.decision.sent else "FAILED" for one in kept],
+            now,
         )
         letters = [letter for one in kept for letter in _letters(one, now)]
         await self._outbox.add_encoded(connection, letters)

@@ -9,8 +9,9 @@ from services.chassis.postgres import Connection, Database
 from services.notification.adapters.postgres import rows
 from services.notification.adapters.postgres.clock import Clock
 from services.notification.adapters.postgres.rows import is_own_id
-from services.notification.application.ports.webhooks import PublicEvent
+from services.notification.application.ports.webhooks import EventDelivery, PublicEvent
 from services.notification.domain.errors import SubscriptionExists, SubscriptionNotFound, check_version
+from services.notification.domain.notification import Status
 from services.notification.domain.webhook import CLOCK_TOLERANCE, Subscription
 
 _FIRST = "00000000-0000-0000-0000-000000000000"
@@ -36,8 +37,8 @@ _WANTING = """
 """
 _SCHEDULE = """
     INSERT INTO deliveries AS d
-        (id, kind, channel, reference, receiver, event_id, event_type, body, next_attempt_at, created_at)
-    SELECT id, 'EVENT', 'WEBHOOK', reference, reference::text, event_id, event_type, body, $6, $6
+        (id, kind, channel, reference, receiver, event_id, event_type, body, next_attempt_at, created_at, state_at)
+    SELECT id, 'EVENT', 'WEBHOOK', reference, reference::text, event_id, event_type, body, $6, $6, $6
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[])
         AS n (id, reference, event_id, event_type, body)
     ORDER BY n.reference, n.event_id
@@ -47,9 +48,17 @@ _ONCE = f"{_SCHEDULE} DO NOTHING"
 _ANEW = f"""
     {_SCHEDULE} DO UPDATE SET
         state = 'OPEN', body = excluded.body, attempts = 0, claims = 0, lease = NULL, history = '[]',
-        next_attempt_at = excluded.next_attempt_at
+        next_attempt_at = excluded.next_attempt_at, state_at = excluded.state_at
     WHERE d.state = 'FAILED'
 """
+_DELIVERIES = """
+    SELECT d.event_id, s.id::text AS subscription, s.url, d.state, d.attempts,
+        coalesce(d.state_at, d.created_at) AS at, coalesce(d.history -> -1 ->> 2, '') AS message
+    FROM webhook_subscriptions s
+    JOIN deliveries d ON d.kind = 'EVENT' AND d.reference = s.id AND d.event_id = ANY($1::text[])
+    ORDER BY at, d.id LIMIT $2
+"""
+_STATUSES = {"OPEN": Status.PENDING, "DONE": Status.SENT, "FAILED": Status.FAILED}
 
 
 class PostgresSubscriptions:
@@ -160,6 +169,23 @@ class PostgresSubscriptions:
         for row in wanting:
             counts[row["place"] - 1] += 1
         return counts
+
+    async def deliveries(self, events: Sequence[str], limit: int) -> Sequence[EventDelivery]:
+        """See SubscriptionStore."""
+        async with self._database.connection() as connection:
+            found = await connection.fetch(_DELIVERIES, events, limit)
+        return [
+            EventDelivery(
+                event=row["event_id"],
+                subscription=row["subscription"],
+                url=row["url"],
+                status=_STATUSES[row["state"]],
+                attempts=row["attempts"],
+                at=row["at"],
+                message=row["message"],
+            )
+            for row in found
+        ]
 
     async def resend(self, event: PublicEvent, subscription: str) -> bool:
         """See SubscriptionStore."""

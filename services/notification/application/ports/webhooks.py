@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from services.notification.domain.notification import Status
 from services.notification.domain.webhook import Subscription
 
 
@@ -16,6 +17,20 @@ class PublicEvent:
     type: str
     body: str
     published_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDelivery:
+    """What has become of an event for a subscription, `at` when; `message` is about the last failure that another
+    attempt followed."""
+
+    event: str
+    subscription: str
+    url: str
+    status: Status
+    attempts: int
+    at: datetime
+    message: str
 
 
 class SubscriptionStore(Protocol):
@@ -61,6 +76,10 @@ class SubscriptionStore(Protocol):
     async def fan_out(self, events: Sequence[PublicEvent]) -> Sequence[int]:
         """Makes each event due once, however often it comes, for each enabled subscription that wants its type and is
         no younger than it; how many those are, for each event. All in one transaction."""
+        ...
+
+    async def deliveries(self, events: Sequence[str], limit: int) -> Sequence[EventDelivery]:
+        """Up to `limit` deliveries of these events, by time, as long as they are kept."""
         ...
 
     async def resend(self, event: PublicEvent, subscription: str) -> bool:

@@ -23,13 +23,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// VideoProbeStarted says that a worker took an alert up. Internal to the mesh.
+// VideoProbeStarted says that a worker took an alert up, or that a failed video is to be probed again. Internal to the mesh.
 type VideoProbeStarted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uid of the alert.
 	Uid string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	// attempt number, from 1.
-	Attempt       int32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// attempt number, from 1; 0: it is to be probed again, and no worker has taken it up yet.
+	Attempt int32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// version orders what is told of one alert: a message with a lower one than was seen has come late. 0: from before
+	// there were versions.
+	Version       int64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -78,6 +81,13 @@ func (x *VideoProbeStarted) GetAttempt() int32 {
 	return 0
 }
 
+func (x *VideoProbeStarted) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // VideoProbed carries what was learnt about a video. Public.
 type VideoProbed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -102,7 +112,9 @@ type VideoProbed struct {
 	// frame_rate in frames per second; 0 when unknown.
 	FrameRate float64 `protobuf:"fixed64,10,opt,name=frame_rate,json=frameRate,proto3" json:"frame_rate,omitempty"`
 	// bytes_fetched from the video server.
-	BytesFetched  int64 `protobuf:"varint,11,opt,name=bytes_fetched,json=bytesFetched,proto3" json:"bytes_fetched,omitempty"`
+	BytesFetched int64 `protobuf:"varint,11,opt,name=bytes_fetched,json=bytesFetched,proto3" json:"bytes_fetched,omitempty"`
+	// version as in VideoProbeStarted: rises with everything that is told of the alert.
+	Version       int64 `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -214,6 +226,13 @@ func (x *VideoProbed) GetBytesFetched() int64 {
 	return 0
 }
 
+func (x *VideoProbed) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // VideoProbeFailed says that a video could not be probed for good. Public.
 type VideoProbeFailed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -225,12 +244,14 @@ type VideoProbeFailed struct {
 	Store string `protobuf:"bytes,3,opt,name=store,proto3" json:"store,omitempty"`
 	// timestamp as in the alert: seconds since the Unix epoch, with fractions.
 	Timestamp float64 `protobuf:"fixed64,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
-	// failure is the typed reason: NOT_MEDIA, TRUNCATED, UNSUPPORTED, NOT_FOUND, BLOCKED_TARGET, TIMEOUT, BUDGET_EXCEEDED, UNREACHABLE.
+	// failure is the typed reason: NOT_MEDIA, TRUNCATED, UNSUPPORTED, NOT_FOUND, BLOCKED_TARGET, TIMEOUT, BUDGET_EXCEEDED, UNREACHABLE, CRASHED.
 	Failure string `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"`
 	// message for people.
 	Message string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
 	// attempts that were made.
-	Attempts      int32 `protobuf:"varint,7,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Attempts int32 `protobuf:"varint,7,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// version as in VideoProbeStarted: rises with everything that is told of the alert.
+	Version       int64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,15 +335,23 @@ func (x *VideoProbeFailed) GetAttempts() int32 {
 	return 0
 }
 
+func (x *VideoProbeFailed) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 var File_tocsin_events_v1_videos_proto protoreflect.FileDescriptor
 
 const file_tocsin_events_v1_videos_proto_rawDesc = "" +
 	"\n" +
-	"\x1dtocsin/events/v1/videos.proto\x12\x10tocsin.events.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ftocsin/options/v1/options.proto\"_\n" +
+	"\x1dtocsin/events/v1/videos.proto\x12\x10tocsin.events.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ftocsin/options/v1/options.proto\"y\n" +
 	"\x11VideoProbeStarted\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x18\n" +
-	"\aattempt\x18\x02 \x01(\x05R\aattempt:\x1e\x8a\xb5\x18\x1a\n" +
-	"\x18tocsin.videos.v1.started\"\xe7\x02\n" +
+	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x03R\aversion:\x1e\x8a\xb5\x18\x1a\n" +
+	"\x18tocsin.videos.v1.started\"\x81\x03\n" +
 	"\vVideoProbed\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x14\n" +
 	"\x05video\x18\x02 \x01(\tR\x05video\x12\x14\n" +
@@ -336,8 +365,9 @@ const file_tocsin_events_v1_videos_proto_rawDesc = "" +
 	"\n" +
 	"frame_rate\x18\n" +
 	" \x01(\x01R\tframeRate\x12#\n" +
-	"\rbytes_fetched\x18\v \x01(\x03R\fbytesFetched:\x1f\x8a\xb5\x18\x1b\n" +
-	"\x17tocsin.videos.v1.probed\x10\x01\"\xdf\x01\n" +
+	"\rbytes_fetched\x18\v \x01(\x03R\fbytesFetched\x12\x18\n" +
+	"\aversion\x18\f \x01(\x03R\aversion:\x1f\x8a\xb5\x18\x1b\n" +
+	"\x17tocsin.videos.v1.probed\x10\x01\"\xf9\x01\n" +
 	"\x10VideoProbeFailed\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x14\n" +
 	"\x05video\x18\x02 \x01(\tR\x05video\x12\x14\n" +
@@ -345,7 +375,8 @@ const file_tocsin_events_v1_videos_proto_rawDesc = "" +
 	"\ttimestamp\x18\x04 \x01(\x01R\ttimestamp\x12\x18\n" +
 	"\afailure\x18\x05 \x01(\tR\afailure\x12\x18\n" +
 	"\amessage\x18\x06 \x01(\tR\amessage\x12\x1a\n" +
-	"\battempts\x18\a \x01(\x05R\battempts:\x1f\x8a\xb5\x18\x1b\n" +
+	"\battempts\x18\a \x01(\x05R\battempts\x12\x18\n" +
+	"\aversion\x18\b \x01(\x03R\aversion:\x1f\x8a\xb5\x18\x1b\n" +
 	"\x17tocsin.videos.v1.failed\x10\x01B\xab\x01\n" +
 	"\x14com.tocsin.events.v1B\vVideosProtoP\x01Z$tocsin/gen/tocsin/events/v1;eventsv1\xa2\x02\x03TEX\xaa\x02\x10Tocsin.Events.V1\xca\x02\x10Tocsin\\Events\\V1\xe2\x02\x1cTocsin\\Events\\V1\\GPBMetadata\xea\x02\x12Tocsin::Events::V1b\x06proto3"
 

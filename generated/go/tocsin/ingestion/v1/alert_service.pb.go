@@ -33,7 +33,7 @@ const (
 	Alert_STATE_UNSPECIFIED Alert_State = 0
 	// ACCEPTED means durable, not yet probed.
 	Alert_ACCEPTED Alert_State = 1
-	// PROBING means that a probe has started.
+	// PROBING means that a probe has started, or that another one is to follow.
 	Alert_PROBING Alert_State = 2
 	// PROBED means that the result is at GET /v1/videos/{uid}.
 	Alert_PROBED Alert_State = 3
@@ -84,6 +84,79 @@ func (x Alert_State) Number() protoreflect.EnumNumber {
 // Deprecated: Use Alert_State.Descriptor instead.
 func (Alert_State) EnumDescriptor() ([]byte, []int) {
 	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{0, 0}
+}
+
+// Kind of what has happened.
+type GetAlertHistoryResponse_Kind int32
+
+const (
+	// KIND_UNSPECIFIED is never returned.
+	GetAlertHistoryResponse_KIND_UNSPECIFIED GetAlertHistoryResponse_Kind = 0
+	// ACCEPTED: the alert was stored.
+	GetAlertHistoryResponse_ACCEPTED GetAlertHistoryResponse_Kind = 1
+	// ATTEMPT_FAILED: a probe failed for a passing reason, and another was to follow.
+	GetAlertHistoryResponse_ATTEMPT_FAILED GetAlertHistoryResponse_Kind = 2
+	// PROBED: a probe found width and height.
+	GetAlertHistoryResponse_PROBED GetAlertHistoryResponse_Kind = 3
+	// FAILED: a probe failed, and no other follows by itself.
+	GetAlertHistoryResponse_FAILED GetAlertHistoryResponse_Kind = 4
+	// TELLING: a webhook waits for its first or another attempt.
+	GetAlertHistoryResponse_TELLING GetAlertHistoryResponse_Kind = 5
+	// TOLD: a webhook was received.
+	GetAlertHistoryResponse_TOLD GetAlertHistoryResponse_Kind = 6
+	// NOT_TOLD: a webhook was given up; it is a dead letter.
+	GetAlertHistoryResponse_NOT_TOLD GetAlertHistoryResponse_Kind = 7
+)
+
+// Enum value maps for GetAlertHistoryResponse_Kind.
+var (
+	GetAlertHistoryResponse_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "ACCEPTED",
+		2: "ATTEMPT_FAILED",
+		3: "PROBED",
+		4: "FAILED",
+		5: "TELLING",
+		6: "TOLD",
+		7: "NOT_TOLD",
+	}
+	GetAlertHistoryResponse_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"ACCEPTED":         1,
+		"ATTEMPT_FAILED":   2,
+		"PROBED":           3,
+		"FAILED":           4,
+		"TELLING":          5,
+		"TOLD":             6,
+		"NOT_TOLD":         7,
+	}
+)
+
+func (x GetAlertHistoryResponse_Kind) Enum() *GetAlertHistoryResponse_Kind {
+	p := new(GetAlertHistoryResponse_Kind)
+	*p = x
+	return p
+}
+
+func (x GetAlertHistoryResponse_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GetAlertHistoryResponse_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_tocsin_ingestion_v1_alert_service_proto_enumTypes[1].Descriptor()
+}
+
+func (GetAlertHistoryResponse_Kind) Type() protoreflect.EnumType {
+	return &file_tocsin_ingestion_v1_alert_service_proto_enumTypes[1]
+}
+
+func (x GetAlertHistoryResponse_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GetAlertHistoryResponse_Kind.Descriptor instead.
+func (GetAlertHistoryResponse_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Alert is a video alert and its state.
@@ -435,6 +508,107 @@ func (x *GetAlertRequest) GetUid() string {
 	return ""
 }
 
+// GetAlertHistoryRequest names an alert.
+type GetAlertHistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// uid of the alert.
+	Uid           string `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAlertHistoryRequest) Reset() {
+	*x = GetAlertHistoryRequest{}
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAlertHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAlertHistoryRequest) ProtoMessage() {}
+
+func (x *GetAlertHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAlertHistoryRequest.ProtoReflect.Descriptor instead.
+func (*GetAlertHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetAlertHistoryRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+// GetAlertHistoryResponse is what has happened to an alert.
+type GetAlertHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// entries, the oldest first: at most 100 probes and 1,000 webhooks. Webhooks are known for 8 days.
+	Entries []*GetAlertHistoryResponse_Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// missing names the services that did not answer in time, and whose entries are missing: `media_probe`, `notification`.
+	Missing       []string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAlertHistoryResponse) Reset() {
+	*x = GetAlertHistoryResponse{}
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAlertHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAlertHistoryResponse) ProtoMessage() {}
+
+func (x *GetAlertHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAlertHistoryResponse.ProtoReflect.Descriptor instead.
+func (*GetAlertHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetAlertHistoryResponse) GetEntries() []*GetAlertHistoryResponse_Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *GetAlertHistoryResponse) GetMissing() []string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
 // ListAlertsRequest asks for a page of alerts.
 type ListAlertsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -456,7 +630,7 @@ type ListAlertsRequest struct {
 
 func (x *ListAlertsRequest) Reset() {
 	*x = ListAlertsRequest{}
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[5]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +642,7 @@ func (x *ListAlertsRequest) String() string {
 func (*ListAlertsRequest) ProtoMessage() {}
 
 func (x *ListAlertsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[5]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +655,7 @@ func (x *ListAlertsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertsRequest.ProtoReflect.Descriptor instead.
 func (*ListAlertsRequest) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{5}
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListAlertsRequest) GetPageSize() int32 {
@@ -539,7 +713,7 @@ type ListAlertsResponse struct {
 
 func (x *ListAlertsResponse) Reset() {
 	*x = ListAlertsResponse{}
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[6]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +725,7 @@ func (x *ListAlertsResponse) String() string {
 func (*ListAlertsResponse) ProtoMessage() {}
 
 func (x *ListAlertsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[6]
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +738,7 @@ func (x *ListAlertsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAlertsResponse.ProtoReflect.Descriptor instead.
 func (*ListAlertsResponse) Descriptor() ([]byte, []int) {
-	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{6}
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListAlertsResponse) GetAlerts() []*Alert {
@@ -577,6 +751,106 @@ func (x *ListAlertsResponse) GetAlerts() []*Alert {
 func (x *ListAlertsResponse) GetNextPageToken() string {
 	if x != nil {
 		return x.NextPageToken
+	}
+	return ""
+}
+
+// Entry is one thing that has happened.
+type GetAlertHistoryResponse_Entry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind of what has happened.
+	Kind GetAlertHistoryResponse_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=tocsin.ingestion.v1.GetAlertHistoryResponse_Kind" json:"kind,omitempty"`
+	// time at which it did.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// attempt number: of the probe, or how many attempts of the webhook there were.
+	Attempt int32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// reason of a failed probe, for example `NOT_FOUND`.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// message about the failure, for people.
+	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	// subscription that was told.
+	Subscription string `protobuf:"bytes,6,opt,name=subscription,proto3" json:"subscription,omitempty"`
+	// origin of the subscription's URL.
+	Origin        string `protobuf:"bytes,7,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAlertHistoryResponse_Entry) Reset() {
+	*x = GetAlertHistoryResponse_Entry{}
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAlertHistoryResponse_Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAlertHistoryResponse_Entry) ProtoMessage() {}
+
+func (x *GetAlertHistoryResponse_Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_ingestion_v1_alert_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAlertHistoryResponse_Entry.ProtoReflect.Descriptor instead.
+func (*GetAlertHistoryResponse_Entry) Descriptor() ([]byte, []int) {
+	return file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP(), []int{6, 0}
+}
+
+func (x *GetAlertHistoryResponse_Entry) GetKind() GetAlertHistoryResponse_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return GetAlertHistoryResponse_KIND_UNSPECIFIED
+}
+
+func (x *GetAlertHistoryResponse_Entry) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *GetAlertHistoryResponse_Entry) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *GetAlertHistoryResponse_Entry) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *GetAlertHistoryResponse_Entry) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *GetAlertHistoryResponse_Entry) GetSubscription() string {
+	if x != nil {
+		return x.Subscription
+	}
+	return ""
+}
+
+func (x *GetAlertHistoryResponse_Entry) GetOrigin() string {
+	if x != nil {
+		return x.Origin
 	}
 	return ""
 }
@@ -621,7 +895,31 @@ const file_tocsin_ingestion_v1_alert_service_proto_rawDesc = "" +
 	"rejections\x18\x02 \x03(\v2\".tocsin.ingestion.v1.ItemRejectionR\n" +
 	"rejections\"2\n" +
 	"\x0fGetAlertRequest\x12\x1f\n" +
-	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid\"\xa1\x02\n" +
+	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid\"9\n" +
+	"\x16GetAlertHistoryRequest\x12\x1f\n" +
+	"\x03uid\x18\x01 \x01(\tB\r\xe2A\x01\x02\xbaH\x06r\x04\x88\xb5\x18\x01R\x03uid\"\x87\x04\n" +
+	"\x17GetAlertHistoryResponse\x12L\n" +
+	"\aentries\x18\x01 \x03(\v22.tocsin.ingestion.v1.GetAlertHistoryResponse.EntryR\aentries\x12\x18\n" +
+	"\amissing\x18\x02 \x03(\tR\amissing\x1a\x86\x02\n" +
+	"\x05Entry\x12E\n" +
+	"\x04kind\x18\x01 \x01(\x0e21.tocsin.ingestion.v1.GetAlertHistoryResponse.KindR\x04kind\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\x05R\aattempt\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x12\"\n" +
+	"\fsubscription\x18\x06 \x01(\tR\fsubscription\x12\x16\n" +
+	"\x06origin\x18\a \x01(\tR\x06origin\"{\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bACCEPTED\x10\x01\x12\x12\n" +
+	"\x0eATTEMPT_FAILED\x10\x02\x12\n" +
+	"\n" +
+	"\x06PROBED\x10\x03\x12\n" +
+	"\n" +
+	"\x06FAILED\x10\x04\x12\v\n" +
+	"\aTELLING\x10\x05\x12\b\n" +
+	"\x04TOLD\x10\x06\x12\f\n" +
+	"\bNOT_TOLD\x10\a\"\xa1\x02\n" +
 	"\x11ListAlertsRequest\x12$\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -632,7 +930,7 @@ const file_tocsin_ingestion_v1_alert_service_proto_rawDesc = "" +
 	"\x02to\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\"p\n" +
 	"\x12ListAlertsResponse\x122\n" +
 	"\x06alerts\x18\x01 \x03(\v2\x1a.tocsin.ingestion.v1.AlertR\x06alerts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xde\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x91\x06\n" +
 	"\fAlertService\x12\x88\x01\n" +
 	"\vCreateAlert\x12'.tocsin.ingestion.v1.CreateAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\"4\x8a\xb5\x18\x0e\n" +
 	"\falerts:write\x82\xd3\xe4\x93\x02\x1c:\x01*Z\v:\x01*\"\x06/alert\"\n" +
@@ -641,7 +939,10 @@ const file_tocsin_ingestion_v1_alert_service_proto_rawDesc = "" +
 	"\falerts:write\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/alerts:batch\x12\x88\x01\n" +
 	"\bGetAlert\x12$.tocsin.ingestion.v1.GetAlertRequest\x1a\x1a.tocsin.ingestion.v1.Alert\":\x8a\xb5\x18\x1b\n" +
 	"\valerts:read\n" +
-	"\falerts:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts/{uid}\x90\x02\x01\x12\x93\x01\n" +
+	"\falerts:write\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/alerts/{uid}\x90\x02\x01\x12\xb0\x01\n" +
+	"\x0fGetAlertHistory\x12+.tocsin.ingestion.v1.GetAlertHistoryRequest\x1a,.tocsin.ingestion.v1.GetAlertHistoryResponse\"B\x8a\xb5\x18\x1b\n" +
+	"\valerts:read\n" +
+	"\falerts:write\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/alerts/{uid}/history\x90\x02\x01\x12\x93\x01\n" +
 	"\n" +
 	"ListAlerts\x12&.tocsin.ingestion.v1.ListAlertsRequest\x1a'.tocsin.ingestion.v1.ListAlertsResponse\"4\x8a\xb5\x18\x1b\n" +
 	"\valerts:read\n" +
@@ -661,44 +962,53 @@ func file_tocsin_ingestion_v1_alert_service_proto_rawDescGZIP() []byte {
 	return file_tocsin_ingestion_v1_alert_service_proto_rawDescData
 }
 
-var file_tocsin_ingestion_v1_alert_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tocsin_ingestion_v1_alert_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_tocsin_ingestion_v1_alert_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tocsin_ingestion_v1_alert_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_tocsin_ingestion_v1_alert_service_proto_goTypes = []any{
-	(Alert_State)(0),                  // 0: tocsin.ingestion.v1.Alert.State
-	(*Alert)(nil),                     // 1: tocsin.ingestion.v1.Alert
-	(*CreateAlertRequest)(nil),        // 2: tocsin.ingestion.v1.CreateAlertRequest
-	(*BatchCreateAlertsRequest)(nil),  // 3: tocsin.ingestion.v1.BatchCreateAlertsRequest
-	(*BatchCreateAlertsResponse)(nil), // 4: tocsin.ingestion.v1.BatchCreateAlertsResponse
-	(*GetAlertRequest)(nil),           // 5: tocsin.ingestion.v1.GetAlertRequest
-	(*ListAlertsRequest)(nil),         // 6: tocsin.ingestion.v1.ListAlertsRequest
-	(*ListAlertsResponse)(nil),        // 7: tocsin.ingestion.v1.ListAlertsResponse
-	(*timestamppb.Timestamp)(nil),     // 8: google.protobuf.Timestamp
-	(*ItemRejection)(nil),             // 9: tocsin.ingestion.v1.ItemRejection
+	(Alert_State)(0),                      // 0: tocsin.ingestion.v1.Alert.State
+	(GetAlertHistoryResponse_Kind)(0),     // 1: tocsin.ingestion.v1.GetAlertHistoryResponse.Kind
+	(*Alert)(nil),                         // 2: tocsin.ingestion.v1.Alert
+	(*CreateAlertRequest)(nil),            // 3: tocsin.ingestion.v1.CreateAlertRequest
+	(*BatchCreateAlertsRequest)(nil),      // 4: tocsin.ingestion.v1.BatchCreateAlertsRequest
+	(*BatchCreateAlertsResponse)(nil),     // 5: tocsin.ingestion.v1.BatchCreateAlertsResponse
+	(*GetAlertRequest)(nil),               // 6: tocsin.ingestion.v1.GetAlertRequest
+	(*GetAlertHistoryRequest)(nil),        // 7: tocsin.ingestion.v1.GetAlertHistoryRequest
+	(*GetAlertHistoryResponse)(nil),       // 8: tocsin.ingestion.v1.GetAlertHistoryResponse
+	(*ListAlertsRequest)(nil),             // 9: tocsin.ingestion.v1.ListAlertsRequest
+	(*ListAlertsResponse)(nil),            // 10: tocsin.ingestion.v1.ListAlertsResponse
+	(*GetAlertHistoryResponse_Entry)(nil), // 11: tocsin.ingestion.v1.GetAlertHistoryResponse.Entry
+	(*timestamppb.Timestamp)(nil),         // 12: google.protobuf.Timestamp
+	(*ItemRejection)(nil),                 // 13: tocsin.ingestion.v1.ItemRejection
 }
 var file_tocsin_ingestion_v1_alert_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.ingestion.v1.Alert.state:type_name -> tocsin.ingestion.v1.Alert.State
-	8,  // 1: tocsin.ingestion.v1.Alert.create_time:type_name -> google.protobuf.Timestamp
-	8,  // 2: tocsin.ingestion.v1.Alert.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 3: tocsin.ingestion.v1.BatchCreateAlertsRequest.alerts:type_name -> tocsin.ingestion.v1.CreateAlertRequest
-	1,  // 4: tocsin.ingestion.v1.BatchCreateAlertsResponse.alerts:type_name -> tocsin.ingestion.v1.Alert
-	9,  // 5: tocsin.ingestion.v1.BatchCreateAlertsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
-	0,  // 6: tocsin.ingestion.v1.ListAlertsRequest.state:type_name -> tocsin.ingestion.v1.Alert.State
-	8,  // 7: tocsin.ingestion.v1.ListAlertsRequest.from:type_name -> google.protobuf.Timestamp
-	8,  // 8: tocsin.ingestion.v1.ListAlertsRequest.to:type_name -> google.protobuf.Timestamp
-	1,  // 9: tocsin.ingestion.v1.ListAlertsResponse.alerts:type_name -> tocsin.ingestion.v1.Alert
-	2,  // 10: tocsin.ingestion.v1.AlertService.CreateAlert:input_type -> tocsin.ingestion.v1.CreateAlertRequest
-	3,  // 11: tocsin.ingestion.v1.AlertService.BatchCreateAlerts:input_type -> tocsin.ingestion.v1.BatchCreateAlertsRequest
-	5,  // 12: tocsin.ingestion.v1.AlertService.GetAlert:input_type -> tocsin.ingestion.v1.GetAlertRequest
-	6,  // 13: tocsin.ingestion.v1.AlertService.ListAlerts:input_type -> tocsin.ingestion.v1.ListAlertsRequest
-	1,  // 14: tocsin.ingestion.v1.AlertService.CreateAlert:output_type -> tocsin.ingestion.v1.Alert
-	4,  // 15: tocsin.ingestion.v1.AlertService.BatchCreateAlerts:output_type -> tocsin.ingestion.v1.BatchCreateAlertsResponse
-	1,  // 16: tocsin.ingestion.v1.AlertService.GetAlert:output_type -> tocsin.ingestion.v1.Alert
-	7,  // 17: tocsin.ingestion.v1.AlertService.ListAlerts:output_type -> tocsin.ingestion.v1.ListAlertsResponse
-	14, // [14:18] is the sub-list for method output_type
-	10, // [10:14] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 1: tocsin.ingestion.v1.Alert.create_time:type_name -> google.protobuf.Timestamp
+	12, // 2: tocsin.ingestion.v1.Alert.update_time:type_name -> google.protobuf.Timestamp
+	3,  // 3: tocsin.ingestion.v1.BatchCreateAlertsRequest.alerts:type_name -> tocsin.ingestion.v1.CreateAlertRequest
+	2,  // 4: tocsin.ingestion.v1.BatchCreateAlertsResponse.alerts:type_name -> tocsin.ingestion.v1.Alert
+	13, // 5: tocsin.ingestion.v1.BatchCreateAlertsResponse.rejections:type_name -> tocsin.ingestion.v1.ItemRejection
+	11, // 6: tocsin.ingestion.v1.GetAlertHistoryResponse.entries:type_name -> tocsin.ingestion.v1.GetAlertHistoryResponse.Entry
+	0,  // 7: tocsin.ingestion.v1.ListAlertsRequest.state:type_name -> tocsin.ingestion.v1.Alert.State
+	12, // 8: tocsin.ingestion.v1.ListAlertsRequest.from:type_name -> google.protobuf.Timestamp
+	12, // 9: tocsin.ingestion.v1.ListAlertsRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 10: tocsin.ingestion.v1.ListAlertsResponse.alerts:type_name -> tocsin.ingestion.v1.Alert
+	1,  // 11: tocsin.ingestion.v1.GetAlertHistoryResponse.Entry.kind:type_name -> tocsin.ingestion.v1.GetAlertHistoryResponse.Kind
+	12, // 12: tocsin.ingestion.v1.GetAlertHistoryResponse.Entry.time:type_name -> google.protobuf.Timestamp
+	3,  // 13: tocsin.ingestion.v1.AlertService.CreateAlert:input_type -> tocsin.ingestion.v1.CreateAlertRequest
+	4,  // 14: tocsin.ingestion.v1.AlertService.BatchCreateAlerts:input_type -> tocsin.ingestion.v1.BatchCreateAlertsRequest
+	6,  // 15: tocsin.ingestion.v1.AlertService.GetAlert:input_type -> tocsin.ingestion.v1.GetAlertRequest
+	7,  // 16: tocsin.ingestion.v1.AlertService.GetAlertHistory:input_type -> tocsin.ingestion.v1.GetAlertHistoryRequest
+	9,  // 17: tocsin.ingestion.v1.AlertService.ListAlerts:input_type -> tocsin.ingestion.v1.ListAlertsRequest
+	2,  // 18: tocsin.ingestion.v1.AlertService.CreateAlert:output_type -> tocsin.ingestion.v1.Alert
+	5,  // 19: tocsin.ingestion.v1.AlertService.BatchCreateAlerts:output_type -> tocsin.ingestion.v1.BatchCreateAlertsResponse
+	2,  // 20: tocsin.ingestion.v1.AlertService.GetAlert:output_type -> tocsin.ingestion.v1.Alert
+	8,  // 21: tocsin.ingestion.v1.AlertService.GetAlertHistory:output_type -> tocsin.ingestion.v1.GetAlertHistoryResponse
+	10, // 22: tocsin.ingestion.v1.AlertService.ListAlerts:output_type -> tocsin.ingestion.v1.ListAlertsResponse
+	18, // [18:23] is the sub-list for method output_type
+	13, // [13:18] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_ingestion_v1_alert_service_proto_init() }
@@ -712,8 +1022,8 @@ func file_tocsin_ingestion_v1_alert_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_ingestion_v1_alert_service_proto_rawDesc), len(file_tocsin_ingestion_v1_alert_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      2,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	AlertService_CreateAlert_FullMethodName       = "/tocsin.ingestion.v1.AlertService/CreateAlert"
 	AlertService_BatchCreateAlerts_FullMethodName = "/tocsin.ingestion.v1.AlertService/BatchCreateAlerts"
 	AlertService_GetAlert_FullMethodName          = "/tocsin.ingestion.v1.AlertService/GetAlert"
+	AlertService_GetAlertHistory_FullMethodName   = "/tocsin.ingestion.v1.AlertService/GetAlertHistory"
 	AlertService_ListAlerts_FullMethodName        = "/tocsin.ingestion.v1.AlertService/ListAlerts"
 )
 
@@ -39,6 +40,9 @@ type AlertServiceClient interface {
 	BatchCreateAlerts(ctx context.Context, in *BatchCreateAlertsRequest, opts ...grpc.CallOption) (*BatchCreateAlertsResponse, error)
 	// GetAlert tells where an alert is.
 	GetAlert(ctx context.Context, in *GetAlertRequest, opts ...grpc.CallOption) (*Alert, error)
+	// GetAlertHistory tells what has happened to an alert: when it was accepted, each probe of its video with what came of
+	// it, and which webhook subscriptions were told.
+	GetAlertHistory(ctx context.Context, in *GetAlertHistoryRequest, opts ...grpc.CallOption) (*GetAlertHistoryResponse, error)
 	// ListAlerts returns alerts, newest first by their timestamps.
 	ListAlerts(ctx context.Context, in *ListAlertsRequest, opts ...grpc.CallOption) (*ListAlertsResponse, error)
 }
@@ -81,6 +85,16 @@ func (c *alertServiceClient) GetAlert(ctx context.Context, in *GetAlertRequest, 
 	return out, nil
 }
 
+func (c *alertServiceClient) GetAlertHistory(ctx context.Context, in *GetAlertHistoryRequest, opts ...grpc.CallOption) (*GetAlertHistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAlertHistoryResponse)
+	err := c.cc.Invoke(ctx, AlertService_GetAlertHistory_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *alertServiceClient) ListAlerts(ctx context.Context, in *ListAlertsRequest, opts ...grpc.CallOption) (*ListAlertsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListAlertsResponse)
@@ -105,6 +119,9 @@ type AlertServiceServer interface {
 	BatchCreateAlerts(context.Context, *BatchCreateAlertsRequest) (*BatchCreateAlertsResponse, error)
 	// GetAlert tells where an alert is.
 	GetAlert(context.Context, *GetAlertRequest) (*Alert, error)
+	// GetAlertHistory tells what has happened to an alert: when it was accepted, each probe of its video with what came of
+	// it, and which webhook subscriptions were told.
+	GetAlertHistory(context.Context, *GetAlertHistoryRequest) (*GetAlertHistoryResponse, error)
 	// ListAlerts returns alerts, newest first by their timestamps.
 	ListAlerts(context.Context, *ListAlertsRequest) (*ListAlertsResponse, error)
 	mustEmbedUnimplementedAlertServiceServer()
@@ -125,6 +142,9 @@ func (UnimplementedAlertServiceServer) BatchCreateAlerts(context.Context, *Batch
 }
 func (UnimplementedAlertServiceServer) GetAlert(context.Context, *GetAlertRequest) (*Alert, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAlert not implemented")
+}
+func (UnimplementedAlertServiceServer) GetAlertHistory(context.Context, *GetAlertHistoryRequest) (*GetAlertHistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAlertHistory not implemented")
 }
 func (UnimplementedAlertServiceServer) ListAlerts(context.Context, *ListAlertsRequest) (*ListAlertsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAlerts not implemented")
@@ -204,6 +224,24 @@ func _AlertService_GetAlert_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AlertService_GetAlertHistory_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAlertHistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AlertServiceServer).GetAlertHistory(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AlertService_GetAlertHistory_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AlertServiceServer).GetAlertHistory(ctx, req.(*GetAlertHistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AlertService_ListAlerts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListAlertsRequest)
 	if err := dec(in); err != nil {
@@ -240,6 +278,10 @@ var AlertService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetAlert",
 			Handler:    _AlertService_GetAlert_Handler,
+		},
+		{
+			MethodName: "GetAlertHistory",
+			Handler:    _AlertService_GetAlertHistory_Handler,
 		},
 		{
 			MethodName: "ListAlerts",

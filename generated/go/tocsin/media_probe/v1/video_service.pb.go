@@ -208,7 +208,11 @@ type Video struct {
 	// probe_duration is how long the last attempt took.
 	ProbeDuration *durationpb.Duration `protobuf:"bytes,20,opt,name=probe_duration,json=probeDuration,proto3" json:"probe_duration,omitempty"`
 	// update_time is when the row last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// version rises with every change; VideoProbed and VideoProbeFailed carry it.
+	Version int64 `protobuf:"varint,22,opt,name=version,proto3" json:"version,omitempty"`
+	// history has all attempts, the oldest first, at most the last 100. In answers to GetVideo alone.
+	History       []*Video_Attempt `protobuf:"bytes,23,rep,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +390,20 @@ func (x *Video) GetProbeDuration() *durationpb.Duration {
 func (x *Video) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *Video) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Video) GetHistory() []*Video_Attempt {
+	if x != nil {
+		return x.History
 	}
 	return nil
 }
@@ -674,11 +692,104 @@ func (x *RetryVideoRequest) GetUid() string {
 	return ""
 }
 
+// Attempt is one probe that was made.
+type Video_Attempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// number of the attempt, from 1; from 1 again after a retry was asked for.
+	Number int32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// failure of the attempt; unspecified when it succeeded.
+	Failure Video_Failure `protobuf:"varint,2,opt,name=failure,proto3,enum=tocsin.media_probe.v1.Video_Failure" json:"failure,omitempty"`
+	// message about the failure, for people.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// end_time of the attempt.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// probe_duration is how long it took.
+	ProbeDuration *durationpb.Duration `protobuf:"bytes,5,opt,name=probe_duration,json=probeDuration,proto3" json:"probe_duration,omitempty"`
+	// event_id of the VideoProbed or VideoProbeFailed that told the result, as it stands in the body of webhooks; empty
+	// where another attempt was to follow.
+	EventId       string `protobuf:"bytes,6,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Video_Attempt) Reset() {
+	*x = Video_Attempt{}
+	mi := &file_tocsin_media_probe_v1_video_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Video_Attempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Video_Attempt) ProtoMessage() {}
+
+func (x *Video_Attempt) ProtoReflect() protoreflect.Message {
+	mi := &file_tocsin_media_probe_v1_video_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Video_Attempt.ProtoReflect.Descriptor instead.
+func (*Video_Attempt) Descriptor() ([]byte, []int) {
+	return file_tocsin_media_probe_v1_video_service_proto_rawDescGZIP(), []int{0, 0}
+}
+
+func (x *Video_Attempt) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Video_Attempt) GetFailure() Video_Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return Video_FAILURE_UNSPECIFIED
+}
+
+func (x *Video_Attempt) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Video_Attempt) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *Video_Attempt) GetProbeDuration() *durationpb.Duration {
+	if x != nil {
+		return x.ProbeDuration
+	}
+	return nil
+}
+
+func (x *Video_Attempt) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
 var File_tocsin_media_probe_v1_video_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_media_probe_v1_video_service_proto_rawDesc = "" +
 	"\n" +
-	")tocsin/media_probe/v1/video_service.proto\x12\x15tocsin.media_probe.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xe8\a\n" +
+	")tocsin/media_probe/v1/video_service.proto\x12\x15tocsin.media_probe.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xd4\n" +
+	"\n" +
 	"\x05Video\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x14\n" +
 	"\x05store\x18\x02 \x01(\tR\x05store\x12\x1c\n" +
@@ -704,7 +815,16 @@ const file_tocsin_media_probe_v1_video_service_proto_rawDesc = "" +
 	"\amessage\x18\x13 \x01(\tR\amessage\x12@\n" +
 	"\x0eprobe_duration\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\rprobeDuration\x12;\n" +
 	"\vupdate_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"D\n" +
+	"updateTime\x12\x18\n" +
+	"\aversion\x18\x16 \x01(\x03R\aversion\x12>\n" +
+	"\ahistory\x18\x17 \x03(\v2$.tocsin.media_probe.v1.Video.AttemptR\ahistory\x1a\x8f\x02\n" +
+	"\aAttempt\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x05R\x06number\x12>\n" +
+	"\afailure\x18\x02 \x01(\x0e2$.tocsin.media_probe.v1.Video.FailureR\afailure\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x125\n" +
+	"\bend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12@\n" +
+	"\x0eprobe_duration\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\rprobeDuration\x12\x19\n" +
+	"\bevent_id\x18\x06 \x01(\tR\aeventId\"D\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -768,7 +888,7 @@ func file_tocsin_media_probe_v1_video_service_proto_rawDescGZIP() []byte {
 }
 
 var file_tocsin_media_probe_v1_video_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_tocsin_media_probe_v1_video_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_tocsin_media_probe_v1_video_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_tocsin_media_probe_v1_video_service_proto_goTypes = []any{
 	(Video_State)(0),              // 0: tocsin.media_probe.v1.Video.State
 	(Video_Failure)(0),            // 1: tocsin.media_probe.v1.Video.Failure
@@ -778,32 +898,37 @@ var file_tocsin_media_probe_v1_video_service_proto_goTypes = []any{
 	(*ListVideosResponse)(nil),    // 5: tocsin.media_probe.v1.ListVideosResponse
 	(*ProbeVideoRequest)(nil),     // 6: tocsin.media_probe.v1.ProbeVideoRequest
 	(*RetryVideoRequest)(nil),     // 7: tocsin.media_probe.v1.RetryVideoRequest
-	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*Video_Attempt)(nil),         // 8: tocsin.media_probe.v1.Video.Attempt
+	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 }
 var file_tocsin_media_probe_v1_video_service_proto_depIdxs = []int32{
 	0,  // 0: tocsin.media_probe.v1.Video.state:type_name -> tocsin.media_probe.v1.Video.State
-	8,  // 1: tocsin.media_probe.v1.Video.duration:type_name -> google.protobuf.Duration
+	9,  // 1: tocsin.media_probe.v1.Video.duration:type_name -> google.protobuf.Duration
 	1,  // 2: tocsin.media_probe.v1.Video.failure:type_name -> tocsin.media_probe.v1.Video.Failure
-	8,  // 3: tocsin.media_probe.v1.Video.probe_duration:type_name -> google.protobuf.Duration
-	9,  // 4: tocsin.media_probe.v1.Video.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 5: tocsin.media_probe.v1.ListVideosRequest.state:type_name -> tocsin.media_probe.v1.Video.State
-	9,  // 6: tocsin.media_probe.v1.ListVideosRequest.from:type_name -> google.protobuf.Timestamp
-	9,  // 7: tocsin.media_probe.v1.ListVideosRequest.to:type_name -> google.protobuf.Timestamp
-	2,  // 8: tocsin.media_probe.v1.ListVideosResponse.videos:type_name -> tocsin.media_probe.v1.Video
-	3,  // 9: tocsin.media_probe.v1.VideoService.GetVideo:input_type -> tocsin.media_probe.v1.GetVideoRequest
-	4,  // 10: tocsin.media_probe.v1.VideoService.ListVideos:input_type -> tocsin.media_probe.v1.ListVideosRequest
-	6,  // 11: tocsin.media_probe.v1.VideoService.ProbeVideo:input_type -> tocsin.media_probe.v1.ProbeVideoRequest
-	7,  // 12: tocsin.media_probe.v1.VideoService.RetryVideo:input_type -> tocsin.media_probe.v1.RetryVideoRequest
-	2,  // 13: tocsin.media_probe.v1.VideoService.GetVideo:output_type -> tocsin.media_probe.v1.Video
-	5,  // 14: tocsin.media_probe.v1.VideoService.ListVideos:output_type -> tocsin.media_probe.v1.ListVideosResponse
-	2,  // 15: tocsin.media_probe.v1.VideoService.ProbeVideo:output_type -> tocsin.media_probe.v1.Video
-	2,  // 16: tocsin.media_probe.v1.VideoService.RetryVideo:output_type -> tocsin.media_probe.v1.Video
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	9,  // 3: tocsin.media_probe.v1.Video.probe_duration:type_name -> google.protobuf.Duration
+	10, // 4: tocsin.media_probe.v1.Video.update_time:type_name -> google.protobuf.Timestamp
+	8,  // 5: tocsin.media_probe.v1.Video.history:type_name -> tocsin.media_probe.v1.Video.Attempt
+	0,  // 6: tocsin.media_probe.v1.ListVideosRequest.state:type_name -> tocsin.media_probe.v1.Video.State
+	10, // 7: tocsin.media_probe.v1.ListVideosRequest.from:type_name -> google.protobuf.Timestamp
+	10, // 8: tocsin.media_probe.v1.ListVideosRequest.to:type_name -> google.protobuf.Timestamp
+	2,  // 9: tocsin.media_probe.v1.ListVideosResponse.videos:type_name -> tocsin.media_probe.v1.Video
+	1,  // 10: tocsin.media_probe.v1.Video.Attempt.failure:type_name -> tocsin.media_probe.v1.Video.Failure
+	10, // 11: tocsin.media_probe.v1.Video.Attempt.end_time:type_name -> google.protobuf.Timestamp
+	9,  // 12: tocsin.media_probe.v1.Video.Attempt.probe_duration:type_name -> google.protobuf.Duration
+	3,  // 13: tocsin.media_probe.v1.VideoService.GetVideo:input_type -> tocsin.media_probe.v1.GetVideoRequest
+	4,  // 14: tocsin.media_probe.v1.VideoService.ListVideos:input_type -> tocsin.media_probe.v1.ListVideosRequest
+	6,  // 15: tocsin.media_probe.v1.VideoService.ProbeVideo:input_type -> tocsin.media_probe.v1.ProbeVideoRequest
+	7,  // 16: tocsin.media_probe.v1.VideoService.RetryVideo:input_type -> tocsin.media_probe.v1.RetryVideoRequest
+	2,  // 17: tocsin.media_probe.v1.VideoService.GetVideo:output_type -> tocsin.media_probe.v1.Video
+	5,  // 18: tocsin.media_probe.v1.VideoService.ListVideos:output_type -> tocsin.media_probe.v1.ListVideosResponse
+	2,  // 19: tocsin.media_probe.v1.VideoService.ProbeVideo:output_type -> tocsin.media_probe.v1.Video
+	2,  // 20: tocsin.media_probe.v1.VideoService.RetryVideo:output_type -> tocsin.media_probe.v1.Video
+	17, // [17:21] is the sub-list for method output_type
+	13, // [13:17] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_tocsin_media_probe_v1_video_service_proto_init() }
@@ -817,7 +942,7 @@ func file_tocsin_media_probe_v1_video_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_media_probe_v1_video_service_proto_rawDesc), len(file_tocsin_media_probe_v1_video_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from tocsin.options.v1 import options_pb2 as tocsin_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtocsin/events/v1/videos.proto\x12\x10tocsin.events.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ftocsin/options/v1/options.proto\"Q\n\x11VideoProbeStarted\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05:\x1e\x8a\xb5\x18\x1a\n\x18tocsin.videos.v1.started\"\x85\x02\n\x0bVideoProbed\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\r\n\x05video\x18\x02 \x01(\t\x12\r\n\x05store\x18\x03 \x01(\t\x12\x11\n\ttimestamp\x18\x04 \x01(\x01\x12\r\n\x05width\x18\x05 \x01(\x05\x12\x0e\n\x06height\x18\x06 \x01(\x05\x12\r\n\x05\x63odec\x18\x07 \x01(\t\x12\x11\n\tcontainer\x18\x08 \x01(\t\x12+\n\x08\x64uration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nframe_rate\x18\n \x01(\x01\x12\x15\n\rbytes_fetched\x18\x0b \x01(\x03:\x1f\x8a\xb5\x18\x1b\n\x17tocsin.videos.v1.probed\x10\x01\"\xa5\x01\n\x10VideoProbeFailed\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\r\n\x05video\x18\x02 \x01(\t\x12\r\n\x05store\x18\x03 \x01(\t\x12\x11\n\ttimestamp\x18\x04 \x01(\x01\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05:\x1f\x8a\xb5\x18\x1b\n\x17tocsin.videos.v1.failed\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtocsin/events/v1/videos.proto\x12\x10tocsin.events.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ftocsin/options/v1/options.proto\"b\n\x11VideoProbeStarted\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0f\n\x07version\x18\x03 \x01(\x03:\x1e\x8a\xb5\x18\x1a\n\x18tocsin.videos.v1.started\"\x96\x02\n\x0bVideoProbed\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\r\n\x05video\x18\x02 \x01(\t\x12\r\n\x05store\x18\x03 \x01(\t\x12\x11\n\ttimestamp\x18\x04 \x01(\x01\x12\r\n\x05width\x18\x05 \x01(\x05\x12\x0e\n\x06height\x18\x06 \x01(\x05\x12\r\n\x05\x63odec\x18\x07 \x01(\t\x12\x11\n\tcontainer\x18\x08 \x01(\t\x12+\n\x08\x64uration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nframe_rate\x18\n \x01(\x01\x12\x15\n\rbytes_fetched\x18\x0b \x01(\x03\x12\x0f\n\x07version\x18\x0c \x01(\x03:\x1f\x8a\xb5\x18\x1b\n\x17tocsin.videos.v1.probed\x10\x01\"\xb6\x01\n\x10VideoProbeFailed\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\r\n\x05video\x18\x02 \x01(\t\x12\r\n\x05store\x18\x03 \x01(\t\x12\x11\n\ttimestamp\x18\x04 \x01(\x01\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x0f\n\x07version\x18\x08 \x01(\x03:\x1f\x8a\xb5\x18\x1b\n\x17tocsin.videos.v1.failed\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VIDEOPROBEFAILED']._loaded_options = None
   _globals['_VIDEOPROBEFAILED']._serialized_options = b'\212\265\030\033\n\027tocsin.videos.v1.failed\020\001'
   _globals['_VIDEOPROBESTARTED']._serialized_start=116
-  _globals['_VIDEOPROBESTARTED']._serialized_end=197
-  _globals['_VIDEOPROBED']._serialized_start=200
-  _globals['_VIDEOPROBED']._serialized_end=461
-  _globals['_VIDEOPROBEFAILED']._serialized_start=464
-  _globals['_VIDEOPROBEFAILED']._serialized_end=629
+  _globals['_VIDEOPROBESTARTED']._serialized_end=214
+  _globals['_VIDEOPROBED']._serialized_start=217
+  _globals['_VIDEOPROBED']._serialized_end=495
+  _globals['_VIDEOPROBEFAILED']._serialized_start=498
+  _globals['_VIDEOPROBEFAILED']._serialized_end=680
 # @@protoc_insertion_point(module_scope)

@@ -83,6 +83,55 @@ class GetAlertRequest(_message.Message):
     uid: str
     def __init__(self, uid: _Optional[str] = ...) -> None: ...
 
+class GetAlertHistoryRequest(_message.Message):
+    __slots__ = ("uid",)
+    UID_FIELD_NUMBER: _ClassVar[int]
+    uid: str
+    def __init__(self, uid: _Optional[str] = ...) -> None: ...
+
+class GetAlertHistoryResponse(_message.Message):
+    __slots__ = ("entries", "missing")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[GetAlertHistoryResponse.Kind]
+        ACCEPTED: _ClassVar[GetAlertHistoryResponse.Kind]
+        ATTEMPT_FAILED: _ClassVar[GetAlertHistoryResponse.Kind]
+        PROBED: _ClassVar[GetAlertHistoryResponse.Kind]
+        FAILED: _ClassVar[GetAlertHistoryResponse.Kind]
+        TELLING: _ClassVar[GetAlertHistoryResponse.Kind]
+        TOLD: _ClassVar[GetAlertHistoryResponse.Kind]
+        NOT_TOLD: _ClassVar[GetAlertHistoryResponse.Kind]
+    KIND_UNSPECIFIED: GetAlertHistoryResponse.Kind
+    ACCEPTED: GetAlertHistoryResponse.Kind
+    ATTEMPT_FAILED: GetAlertHistoryResponse.Kind
+    PROBED: GetAlertHistoryResponse.Kind
+    FAILED: GetAlertHistoryResponse.Kind
+    TELLING: GetAlertHistoryResponse.Kind
+    TOLD: GetAlertHistoryResponse.Kind
+    NOT_TOLD: GetAlertHistoryResponse.Kind
+    class Entry(_message.Message):
+        __slots__ = ("kind", "time", "attempt", "reason", "message", "subscription", "origin")
+        KIND_FIELD_NUMBER: _ClassVar[int]
+        TIME_FIELD_NUMBER: _ClassVar[int]
+        ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        SUBSCRIPTION_FIELD_NUMBER: _ClassVar[int]
+        ORIGIN_FIELD_NUMBER: _ClassVar[int]
+        kind: GetAlertHistoryResponse.Kind
+        time: _timestamp_pb2.Timestamp
+        attempt: int
+        reason: str
+        message: str
+        subscription: str
+        origin: str
+        def __init__(self, kind: _Optional[_Union[GetAlertHistoryResponse.Kind, str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., subscription: _Optional[str] = ..., origin: _Optional[str] = ...) -> None: ...
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[GetAlertHistoryResponse.Entry]
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, entries: _Optional[_Iterable[_Union[GetAlertHistoryResponse.Entry, _Mapping]]] = ..., missing: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ListAlertsRequest(_message.Message):
     __slots__ = ("page_size", "page_token", "store", "state", "to")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]

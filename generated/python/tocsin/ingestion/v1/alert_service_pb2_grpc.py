@@ -50,6 +50,11 @@ class AlertServiceStub:
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertRequest.SerializeToString,
                 response_deserializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.Alert.FromString,
                 _registered_method=True)
+        self.GetAlertHistory = channel.unary_unary(
+                '/tocsin.ingestion.v1.AlertService/GetAlertHistory',
+                request_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertHistoryRequest.SerializeToString,
+                response_deserializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertHistoryResponse.FromString,
+                _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/tocsin.ingestion.v1.AlertService/ListAlerts',
                 request_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.ListAlertsRequest.SerializeToString,
@@ -84,6 +89,14 @@ class AlertServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAlertHistory(self, request, context):
+        """GetAlertHistory tells what has happened to an alert: when it was accepted, each probe of its video with what came of
+        it, and which webhook subscriptions were told.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAlerts(self, request, context):
         """ListAlerts returns alerts, newest first by their timestamps.
         """
@@ -108,6 +121,11 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.GetAlert,
                     request_deserializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertRequest.FromString,
                     response_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.Alert.SerializeToString,
+            ),
+            'GetAlertHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlertHistory,
+                    request_deserializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertHistoryRequest.FromString,
+                    response_serializer=tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertHistoryResponse.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -197,6 +215,33 @@ class AlertService:
             '/tocsin.ingestion.v1.AlertService/GetAlert',
             tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertRequest.SerializeToString,
             tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.Alert.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlertHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tocsin.ingestion.v1.AlertService/GetAlertHistory',
+            tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertHistoryRequest.SerializeToString,
+            tocsin_dot_ingestion_dot_v1_dot_alert__service__pb2.GetAlertHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

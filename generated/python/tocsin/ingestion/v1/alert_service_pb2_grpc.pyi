@@ -43,6 +43,10 @@ class AlertServiceStub:
     """
     GetAlert: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_service_pb2.Alert]
     """GetAlert tells where an alert is."""
+    GetAlertHistory: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertHistoryRequest, _alert_service_pb2.GetAlertHistoryResponse]
+    """GetAlertHistory tells what has happened to an alert: when it was accepted, each probe of its video with what came of
+    it, and which webhook subscriptions were told.
+    """
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]
     """ListAlerts returns alerts, newest first by their timestamps."""
 
@@ -61,6 +65,10 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """
     GetAlert: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertRequest, _alert_service_pb2.Alert]  # type: ignore[assignment]
     """GetAlert tells where an alert is."""
+    GetAlertHistory: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetAlertHistoryRequest, _alert_service_pb2.GetAlertHistoryResponse]  # type: ignore[assignment]
+    """GetAlertHistory tells what has happened to an alert: when it was accepted, each probe of its video with what came of
+    it, and which webhook subscriptions were told.
+    """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListAlertsRequest, _alert_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """ListAlerts returns alerts, newest first by their timestamps."""
 
@@ -94,6 +102,16 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.Alert, _abc.Awaitable[_alert_service_pb2.Alert]]:
         """GetAlert tells where an alert is."""
+
+    @_abc_1.abstractmethod
+    def GetAlertHistory(
+        self,
+        request: _alert_service_pb2.GetAlertHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.GetAlertHistoryResponse, _abc.Awaitable[_alert_service_pb2.GetAlertHistoryResponse]]:
+        """GetAlertHistory tells what has happened to an alert: when it was accepted, each probe of its video with what came of
+        it, and which webhook subscriptions were told.
+        """
 
     @_abc_1.abstractmethod
     def ListAlerts(

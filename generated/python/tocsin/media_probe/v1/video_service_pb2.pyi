@@ -16,7 +16,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Video(_message.Message):
-    __slots__ = ("uid", "store", "timestamp", "video", "state", "width", "height", "coded_width", "coded_height", "rotation", "codec", "container", "duration", "frame_rate", "bytes_fetched", "requests", "attempts", "failure", "message", "probe_duration", "update_time")
+    __slots__ = ("uid", "store", "timestamp", "video", "state", "width", "height", "coded_width", "coded_height", "rotation", "codec", "container", "duration", "frame_rate", "bytes_fetched", "requests", "attempts", "failure", "message", "probe_duration", "update_time", "version", "history")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Video.State]
@@ -49,6 +49,21 @@ class Video(_message.Message):
     BUDGET_EXCEEDED: Video.Failure
     UNREACHABLE: Video.Failure
     CRASHED: Video.Failure
+    class Attempt(_message.Message):
+        __slots__ = ("number", "failure", "message", "end_time", "probe_duration", "event_id")
+        NUMBER_FIELD_NUMBER: _ClassVar[int]
+        FAILURE_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        END_TIME_FIELD_NUMBER: _ClassVar[int]
+        PROBE_DURATION_FIELD_NUMBER: _ClassVar[int]
+        EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+        number: int
+        failure: Video.Failure
+        message: str
+        end_time: _timestamp_pb2.Timestamp
+        probe_duration: _duration_pb2.Duration
+        event_id: str
+        def __init__(self, number: _Optional[int] = ..., failure: _Optional[_Union[Video.Failure, str]] = ..., message: _Optional[str] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., probe_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., event_id: _Optional[str] = ...) -> None: ...
     UID_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +85,8 @@ class Video(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     PROBE_DURATION_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     uid: str
     store: str
     timestamp: float
@@ -91,7 +108,9 @@ class Video(_message.Message):
     message: str
     probe_duration: _duration_pb2.Duration
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, uid: _Optional[str] = ..., store: _Optional[str] = ..., timestamp: _Optional[float] = ..., video: _Optional[str] = ..., state: _Optional[_Union[Video.State, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., coded_width: _Optional[int] = ..., coded_height: _Optional[int] = ..., rotation: _Optional[int] = ..., codec: _Optional[str] = ..., container: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_rate: _Optional[float] = ..., bytes_fetched: _Optional[int] = ..., requests: _Optional[int] = ..., attempts: _Optional[int] = ..., failure: _Optional[_Union[Video.Failure, str]] = ..., message: _Optional[str] = ..., probe_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    version: int
+    history: _containers.RepeatedCompositeFieldContainer[Video.Attempt]
+    def __init__(self, uid: _Optional[str] = ..., store: _Optional[str] = ..., timestamp: _Optional[float] = ..., video: _Optional[str] = ..., state: _Optional[_Union[Video.State, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., coded_width: _Optional[int] = ..., coded_height: _Optional[int] = ..., rotation: _Optional[int] = ..., codec: _Optional[str] = ..., container: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_rate: _Optional[float] = ..., bytes_fetched: _Optional[int] = ..., requests: _Optional[int] = ..., attempts: _Optional[int] = ..., failure: _Optional[_Union[Video.Failure, str]] = ..., message: _Optional[str] = ..., probe_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[int] = ..., history: _Optional[_Iterable[_Union[Video.Attempt, _Mapping]]] = ...) -> None: ...
 
 class GetVideoRequest(_message.Message):
     __slots__ = ("uid",)
