@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Final, TypeVar
+from urllib.parse import unquote_plus
 from xml.etree.ElementTree import ParseError
 
 import aiohttp
@@ -31,6 +32,10 @@ _NOT_FOUND: Final = 404
 _CHANGED: Final = 412
 _CODE: Final = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 """What a storage calls what is wrong: NoSuchBucket, SignatureDoesNotMatch."""
+_NO_PATH: Final = re.compile(r"(?:^|/)\.\.?(?:/|$)|[\x00-\x1f\x7f]")
+"""What leads elsewhere when a key becomes the path of a URL, or is lost on the way."""
+_ENCODED: Final = b"<EncodingType>url</EncodingType>"
+_MOST_TOLD: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,15 @@ class _Passing(Exception):
 
 
 class Bucket:
-    """Keys must be safe as they are in URLs. What passes (broken connections, 5xx, 429) is tried again for some seconds
+    """Keys that cannot be paths of URLs (`a/../b`) are none here: whoever may put objects under a prefix shall reach no
+    others through us. What passes (broken connections, 5xx, 429) is tried again for some seconds
     before Unavailable is raised; everything here may be done twice. So a bucket that does not let us in is Unavailable,
     too: its operator can mend that."""
 
     def __init__(self, session: aiohttp.ClientSession, address: BucketAddress) -> None:
         """Use `open_bucket`."""
         self._address = address
+        self._left_out: set[str] = set()
         self._client = self._client_at(session, address.endpoint)
         self._public = self._client_at(session, address.public_endpoint)
 
@@ -103,12 +110,15 @@ class Bucket:
                 await asyncio.sleep(_PAUSES[failures])
 
     async def objects(self, prefix: str) -> AsyncIterator[StoredObject]:
-        """The objects whose key begins so, by key. Raises Unavailable."""
+        """The objects whose key begins so, by key, but for those that are none here. Raises Unavailable."""
         token: str | None = ""
         while token is not None:
             found, token = await self._tried(partial(self._page, prefix, token))
             for one in found:
-                yield one
+                if _NO_PATH.search(one.key):
+                    self._leave_out(one.key)
+                else:
+                    yield one
 
     async def first_answer(self) -> tuple[int, str]:
         """What the storage says to one request for a list of one object: the HTTP status, and the beginning of the
@@ -134,14 +144,26 @@ class Bucket:
 
     async def _page(self, prefix: str, token: str) -> tuple[list[StoredObject], str | None]:
         """A page, and the token of the next one; None: it is the last."""
-        params = {"list-type": "2", "prefix": prefix, **({"continuation-token": token} if token else {})}
+        # Encoded: XML cannot say every key, and one that it cannot would spoil the whole list.
+        params = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
+        if token:
+            params["continuation-token"] = token
         async with self._client.get(f"/{self._address.bucket}", params=params) as answer:
             await self._check(answer)
             try:
-                found, _, following = parse_list_objects(await answer.read())
+                text = await answer.read()
+                found, _, following = parse_list_objects(text)
             except (ParseError, ValueError, AssertionError) as error:
                 raise _Passing(f"no list of objects: {error!r}") from error
-        return [StoredObject(one.key, one.etag.strip('"'), one.size, one.last_modified) for one in found], following
+        plain = unquote_plus if _ENCODED in text else str
+        return [
+            StoredObject(plain(one.key), one.etag.strip('"'), one.size, one.last_modified) for one in found
+        ], following
+
+    def _leave_out(self, key: str) -> None:
+        if key not in self._left_out and len(self._left_out) < _MOST_TOLD:
+            self._left_out.add(key)
+            log.warning("object left out: its key is no path", bucket=self._address.bucket, key=key)
 
     async def _tried(self, do: Callable[[], Awaitable[T]]) -> T:
         for pause in (*_PAUSES, None):
@@ -170,6 +192,8 @@ class Bucket:
         return Unavailable("the object storage does not do what it is asked for")
 
     def _path(self, key: str) -> str:
+        if _NO_PATH.search(key):
+            raise Unavailable("the key of an object is no path")
         return f"/{self._address.bucket}/{key}"
 
     def _client_at(self, session: aiohttp.ClientSession, endpoint: str) -> S3Client:

@@ -1,10 +1,12 @@
 """A bucket, over good lines and bad ones."""
 
 import asyncio
+import urllib.request
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -30,6 +32,14 @@ async def found(address: BucketAddress, key: str) -> StoredObject:
         return one
 
 
+def put_as_it_is(address: BucketAddress, key: str) -> None:
+    """An object whose content is its key, from a client that leaves keys as they are."""
+    url = f"{address.endpoint}/{address.bucket}/{quote(key)}"
+    headers = {"content-type": "text/csv"}
+    with urllib.request.urlopen(urllib.request.Request(url, method="PUT", data=key.encode(), headers=headers)):
+        pass
+
+
 async def test_what_was_put_is_there_until_it_is_deleted(s3_bucket: BucketAddress) -> None:
     async with open_bucket(s3_bucket, agent="tests") as bucket:
         assert await bucket.get("a/1") is None
@@ -52,6 +62,25 @@ async def test_a_list_goes_over_pages(s3_bucket: BucketAddress) -> None:
         for start in range(0, len(names), 50):
             await asyncio.gather(*(bucket.put(name, b"") for name in names[start : start + 50]))
         assert [one.key async for one in bucket.objects("k/")] == names
+
+
+async def test_a_key_that_leads_elsewhere_is_none(s3_bucket: BucketAddress) -> None:
+    odd = ["in/100%.csv", "in/%2e%2e/z", "in/1 + 2.csv", "in/<x>&.csv", "in/a//b", "in/a?b#c.csv", "in/\u00e9.csv"]
+    for key in (*odd, "in/../victim", "in/./b", "in/..", "in/\x01.csv"):
+        await asyncio.to_thread(put_as_it_is, s3_bucket, key)
+    async with open_bucket(s3_bucket, agent="tests") as bucket:
+        await bucket.put("victim", b"here")
+        with capture_logs() as logs:
+            for _ in range(2):
+                listed = [one async for one in bucket.objects("in/")]
+        assert sorted(one.key for one in listed) == sorted(odd)
+        for one in listed:
+            assert b"".join([piece async for piece in bucket.read(one)]) == one.key.encode()
+        assert len([line for line in logs if "left out" in line["event"]]) == 4
+        for key in ("in/../victim", "in/..", "in/\n"):
+            with pytest.raises(Unavailable):
+                await bucket.delete(key)
+        assert await bucket.get("victim") is not None
 
 
 async def test_a_signed_put_needs_no_login(s3_bucket: BucketAddress) -> None:

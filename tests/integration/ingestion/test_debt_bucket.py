@@ -124,6 +124,7 @@ async def test_files_in_the_inbox_are_taken_once(
         line[0].faults = list(faults)
         await bucket.put("debts/inbox/brazil/b.csv", content(rows_of(5, start=100), ["Cliente", *COLUMNS[1:]]))
         await bucket.put("debts/inbox/unknown/c.csv", content(rows_of(3, start=50)))
+        await bucket.put("debts/inbox/br\u00e9sil 1/d.csv", content(rows_of(3, start=60)))
         known = await listed(world, 2)
     assert {name: file.accepted for name, file in known.items()} == {odd: 20, "b.csv": 5}
     assert await count(world, "debts") == 25

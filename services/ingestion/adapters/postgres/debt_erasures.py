@@ -21,6 +21,7 @@ from services.ingestion.domain.debts.erasure import (
     Wanted,
     erased_history,
     holds,
+    trace,
 )
 from services.ingestion.domain.errors import ResourceNotFound
 
@@ -149,7 +150,7 @@ class PostgresDebtErasures:
                 WHERE (r.debt_file, r.line) > ($1, $2) {end} AND lower(r.raw) LIKE ANY ($3::text[])
                 """,
                 *(after or _FIRST),
-                [f"%{_escaped(sign.lower())}%" for sign in signs],
+                [f"%{_escaped(trace(sign))}%" for sign in signs],
                 *(last.values() if last else ()),
             )
         folded = frozenset(sign.casefold() for sign in signs)

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.chassis.bucket_settings import StoredObject
 from services.chassis.errors import DomainError
-from services.chassis.ids import derived_id, is_id
+from services.chassis.ids import derived_id
 from services.chassis.telemetry.logs import get_logger
 from services.ingestion.application.debts.announced_ports import BucketUploadStore, ObjectBucket
 from services.ingestion.domain.debts.announced_upload import AnnouncedUpload, Announcement
@@ -124,6 +124,7 @@ class BucketUploads:
             return False  # what some programs make for a folder
         folder, _, _ = path.rpartition("/")
         profile = folder.rpartition("/")[2]
-        said = Announcement(filename=shown_filename(path), size=found.size, profile=profile if is_id(profile) else "")
+        # One that no profile can be called is unknown like others: nothing is read in another way than its folder says.
+        said = Announcement(filename=shown_filename(path), size=found.size, profile=profile)
         upload_id = derived_id(found.modified, f"{found.key} {found.etag}")
         return await self._store.found(upload_id, said, found)

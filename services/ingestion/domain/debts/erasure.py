@@ -1,12 +1,16 @@
 """Erasing the personal data of debtors."""
 
 import enum
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from services.ingestion.domain.debts import csv_record, texts
 from services.ingestion.domain.debts.debt_status import DECIDED, DebtStatus, StatusChange
+
+_SURE: Final = re.compile("[a-z0-9]+")
 
 
 class ErasureKind(enum.Enum):
@@ -63,5 +67,17 @@ def erased_history(status: DebtStatus, kept: Iterable[StatusChange], by: str, no
 
 
 def holds(raw: str, delimiter: str, signs: frozenset[str]) -> bool:
-    """Whether a field of a rejected row is one of the signs (case-folded)."""
-    return any(texts.normal(part).casefold() in signs for part in csv_record.parts(raw, delimiter or ","))
+    """Whether a field of a rejected row is one of the signs (case-folded), or an address among them stands anywhere in
+    it: fields are not what they seem where quotes are out of place."""
+    if any(texts.normal(part).casefold() in signs for part in csv_record.parts(raw, delimiter or ",")):
+        return True
+    text = raw.casefold()
+    return any(re.search(rf"(?<![\w.+-]){re.escape(sign)}(?![\w-]|\.\w)", text) for sign in signs if "@" in sign)
+
+
+def trace(sign: str) -> str:
+    """What a row that holds the sign surely has in it, in small letters: what may be written otherwise in a file (marks
+    apart from letters, quotes doubled) is left out."""
+    if sign.isascii() and '"' not in sign:
+        return sign.lower()
+    return max(_SURE.findall(sign.lower()), key=len, default="")
