@@ -17,7 +17,7 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 tag=${1:-$version}
 revision=$(git rev-parse HEAD 2>/dev/null || true)
 created=$(git log -1 --format=%cI 2>/dev/null || date -u +%Y-%m-%dT%H:%M:%SZ)
-limit=220
+limit=200
 [ -x .build/bin/tocsin-gateway ] || fail "There is no gateway; build it with 'make gateway'."
 
 # default FILE: the base image that a Dockerfile names.

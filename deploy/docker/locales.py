@@ -1,5 +1,5 @@
 """locales.py FOLDER: leaves of babel's locale data what is read of it: of the languages in which we write all, of
-the others the signs of numbers and the formats of dates.
+the others the signs and groups of numbers and the formats of dates.
 
 `make images-test` compares what the image knows of every locale with what the whole data say.
 """
@@ -8,8 +8,8 @@ import pickle
 import sys
 from pathlib import Path
 
-WRITTEN = ("root", "en", "fr", "pt")
-READ = ("date_formats", "number_symbols")
+WRITTEN = ("root", "de", "en", "fr", "pt")
+READ = ("date_formats", "decimal_formats", "number_symbols")
 
 for path in Path(sys.argv[1]).glob("*.dat"):
     if path.stem.partition("_")[0] in WRITTEN:

@@ -24,18 +24,44 @@ rm -f pylopdf_fonts_*/NotoSerif* fontpkg_noto_sans/files/NotoSans-Italic*
 rm -f PIL/_avif.*.so PIL/_webp.*.so PIL/_imagingft.*.so PIL/_imagingcms.*.so PIL/_imagingtk.*.so
 (cd pillow.libs && rm -f libavif-* libwebp* libharfbuzz-* libfreetype-* libbrotli* libpng16-* liblcms2-*)
 
-# Videos are looked into, never made, but the loader wants the encoders that libavcodec was linked with: libraries with their
-# names and symbols, functions that return nothing. (libavcodec asks x265 for its depths when it is loaded, and hears of
-# none; of VP8, VP9 and WebP it has decoders of its own.) The demo's videos are MPEG-4, whose encoder is libavcodec's own.
 [ "$(uname -m)" = x86_64 ] || exit 0
-for name in x264 x265 SvtAv1Enc vpx mp3lame webp webpmux; do
-  library=$(echo "av.libs/lib$name"-*)
-  nm --dynamic --defined-only "$library" | awk '
-    BEGIN { print ".section .note.GNU-stack, \"\", @progbits" }
-    $3 ~ /^_Z/ { next }
+
+# stub LIBRARY BODY [OWN]: a library of that name with the symbols of the one that is there. Each function is BODY, in the
+# language of the assembler, but those that the text OWN defines.
+stub() {
+  nm --dynamic --defined-only "$1" | awk -v body="$2" -v own="$3" '
+    BEGIN { print ".section .note.GNU-stack, \"\", @progbits\n.text\n" own }
+    $3 ~ /^_(Z|init$|fini$)/ || index(own, "\n" $3 ":") { next }
     { print ".globl " $3 }
-    $2 == "T" { print ".text\n.type " $3 ", @function\n" $3 ": xorl %eax, %eax\nret" }
-    $2 != "T" { print ".data\n.type " $3 ", @object\n" $3 ": .zero 64" }' | as -o encoder.o
-  ld -shared -soname "${library##*/}" -o "$library" encoder.o
+    $2 == "T" { print ".text\n.type " $3 ", @function\n" $3 ": " body }
+    $2 != "T" { print ".data\n.type " $3 ", @object\n" $3 ": .zero 64" }' | as -o stub.o
+  ld -shared -soname "${1##*/}" -o "$1" stub.o
+  rm stub.o
+}
+
+# Videos are looked into, never made, but the loader wants the encoders that libavcodec was linked with: functions that return
+# nothing. (libavcodec asks x265 for its depths when it is loaded, and hears of none; of VP8, VP9 and WebP it has decoders of
+# its own.) The demo's videos are MPEG-4, whose encoder is libavcodec's own.
+for name in x264 x265 SvtAv1Enc vpx mp3lame webp webpmux; do
+  stub "$(echo "av.libs/lib$name"-*)" 'xorl %eax, %eax
+ret' ''
 done
-rm encoder.o
+
+# No matrix is multiplied and no equation solved (a test holds the code to it): whoever does ends the process. Only numpy itself
+# looks whether a dot product of two floats is right, when it is loaded.
+stub "$(echo numpy.libs/libscipy_openblas64_-*)" ud2 '
+.globl scipy_cblas_sdot64_
+.type scipy_cblas_sdot64_, @function
+scipy_cblas_sdot64_:
+pxor %xmm0, %xmm0
+testq %rdi, %rdi
+jle 2f
+1: movss (%rsi), %xmm1
+mulss (%rcx), %xmm1
+addss %xmm1, %xmm0
+leaq (%rsi, %rdx, 4), %rsi
+leaq (%rcx, %r8, 4), %rcx
+decq %rdi
+jnz 1b
+2: ret'
+rm numpy.libs/libgfortran-* numpy.libs/libquadmath-*
