@@ -10,11 +10,12 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 from typing import Final
 
 from services.chassis.errors import PermissionDenied, Unavailable
 from services.chassis.name_resolver import SECONDS, NameResolver
-from services.chassis.origins import IPAddress, Targets
+from services.chassis.origins import IPAddress, Targets, literal
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Name and port to addresses as text. Raises OSError when the name does not resolve."""
@@ -54,6 +55,7 @@ class NameUnresolved(Unavailable):
     reason = "NAME_UNRESOLVED"
 
 
+@lru_cache(maxsize=1024)
 def address_problem(address: IPAddress) -> str | None:
     """What keeps an address from being called by default, as one word; None for a public unicast address."""
     address = plain(address)
@@ -125,9 +127,9 @@ class AddressGuard:
         forbidden: a mixed answer is a trick."""
         host = host.rstrip(".")
         found = await self._resolved(host, port)
-        spelt_out = _literal(host) is not None
+        spelt_out = literal(host) is not None
         for text in found:
-            address = ipaddress.ip_address(text)
+            address = literal(text) or ipaddress.ip_address(text)
             await self._refuse_mesh(host, port, address)
             problem = None if self._allowed.cover(address) else address_problem(address)
             trusted = (host, port) in self._named and (spelt_out or problem in ("loopback", "private"))
@@ -156,7 +158,7 @@ class AddressGuard:
                     raise MeshBlocked(f"Tocsin itself listens on port {port} of {host}", metadata={"host": host})
 
     async def _resolved(self, host: str, port: int) -> list[str]:
-        if _literal(host) is not None:
+        if literal(host) is not None:
             return [host]
         try:
             async with asyncio.timeout(SECONDS):
@@ -166,10 +168,3 @@ class AddressGuard:
         if not found:
             raise NameUnresolved(f"the name {host} has no address", metadata={"host": host})
         return found
-
-
-def _literal(host: str) -> IPAddress | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None

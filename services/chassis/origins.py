@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,6 +16,15 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LONGEST_LABEL: Final = 63
 _LONGEST_NAME: Final = 253
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(:[0-9]*)?")
+
+
+@lru_cache(maxsize=1024)
+def literal(host: str) -> IPAddress | None:
+    """The address that a host spells out; None for a name. The same few are asked about with each request."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +52,10 @@ class Origin:
         if len(host) > _LONGEST_NAME or any(not 1 <= len(label) <= _LONGEST_LABEL for label in host.split(".")):
             raise ValueError("has a host that is no name")
         if ":" in host or _numeric(host):
-            try:
-                host = str(ipaddress.ip_address(host))
-            except ValueError:
-                raise ValueError("has an address in a form that is not accepted") from None
+            address = literal(host)
+            if address is None:
+                raise ValueError("has an address in a form that is not accepted")
+            host = str(address)
         try:
             port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
         except ValueError:
@@ -57,10 +67,7 @@ class Origin:
     @property
     def address(self) -> IPAddress | None:
         """The address, where the host is one and not a name."""
-        try:
-            return ipaddress.ip_address(self.host)
-        except ValueError:
-            return None
+        return literal(self.host)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

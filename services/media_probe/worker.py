@@ -28,10 +28,10 @@ def main() -> None:
     _write(writing, worker_protocol.pack_answer(worker_protocol.READY))
     while head := _read(reading, worker_protocol.JOB.size):
         described, size = worker_protocol.JOB.unpack(head)
-        job = json.loads(_read(reading, described))
-        data = _read(reading, size)
+        data = _read(reading, described + size)
+        job = json.loads(data[:described])
         pieces: list[tuple[int, bytes]] = []
-        at = 0
+        at = described
         for offset, length in job["pieces"]:
             pieces.append((offset, data[at : at + length]))
             at += length

@@ -23,9 +23,11 @@ from tests.bench.calls.listing import NAMES
 from tests.bench.calls.world import running_world
 from tests.bench.mesh import ROOT, build_load_generator, running_mesh
 from tests.bench.report import Row, show
+from tests.bench.videos import dripping, economy, speed
 
 ROWS = (
-    "rest", "storm", "live", "stream", "average", "hanging", "notifications", "reminders", "invoices", "debts", "calls"
+    "rest", "storm", "live", "stream", "average", "hanging", "notifications", "reminders", "invoices", "debts",
+    "videos", "calls",
 )  # fmt: skip
 
 
@@ -69,6 +71,9 @@ def main() -> None:
     if "debts" in arguments.rows:
         console.print("measuring debt files ...")
         rows.extend(debt_files.measure(arguments.runs, arguments.debts))
+    if "videos" in arguments.rows:
+        console.print("measuring probes of videos ...")
+        rows.extend((economy.measure(), *dripping.measure(arguments.runs), *speed.measure(arguments.runs)))
     with running_world() as world, running_mesh(**world.environment) as mesh:
         if "rest" in arguments.rows:
             console.print("measuring one reading over REST ...")

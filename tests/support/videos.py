@@ -15,7 +15,7 @@ import numpy as np
 
 _QUICK = {
     "libx264": {"preset": "ultrafast"},
-    "libx265": {"preset": "ultrafast"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
     "libsvtav1": {"preset": "12"},
     "libvpx": {"deadline": "realtime", "cpu-used": "8"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
@@ -77,6 +77,24 @@ def _fill(
     if sound is not None:
         output.mux(sound.encode())
     output.close()
+
+
+def lengthened(container: str, codec: str, seconds: int, options: tuple[tuple[str, str], ...] = ()) -> bytes:
+    """A recording of 160x120 in which the same second, of 25 pictures, comes again and again. All but its first picture
+    are cut to a few bytes: it is headers that are looked at."""
+    short = make_video(container, codec, frames=25, size=(160, 120))
+    with _file() as path, av.open(io.BytesIO(short)) as source:
+        output: Any = av.open(str(path), "w", format=container, options=dict(options))
+        stream = output.add_stream_from_template(source.streams.video[0])
+        bodies = [bytes(packet) for packet in source.demux(source.streams.video[0]) if packet.size]
+        for number in range(seconds * len(bodies)):
+            packet: Any = av.Packet(bodies[number % len(bodies)][: 24 if number else None])
+            packet.pts = packet.dts = number
+            packet.time_base, packet.duration = Fraction(1, len(bodies)), 1
+            packet.is_keyframe, packet.stream = number % len(bodies) == 0, stream
+            output.mux(packet)
+        output.close()
+        return path.read_bytes()
 
 
 @lru_cache(maxsize=1)

@@ -10,4 +10,6 @@ PROBE_BYTES = histogram(
 )
 PROBE_REQUESTS = histogram("tocsin_probe_requests", "Requests that one probe made.", buckets=(1, 2, 3, 4, 6, 8, 16, 32))
 FAILURES = counter("tocsin_probe_failures", "Probes that failed, by reason.", ("failure",))
-WORKERS_REPLACED = counter("tocsin_probe_workers_replaced", "Probe workers lost: crashed, hangs, idle.", ("cause",))
+WORKERS_REPLACED = counter(
+    "tocsin_probe_workers_replaced", "Probe workers lost: crashed, failed, hangs, idle.", ("cause",)
+)

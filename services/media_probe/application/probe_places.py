@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-SLOW_AFTER: Final = 1.0
+SLOW_AFTER: Final = 0.5
 """Seconds."""
 _SLOW: Final = 2
 """Slow probes beside the others, at most: in multiples of the places."""

@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from services.media_probe.application.ports import Piece
 from services.media_probe.domain.container_formats import Container
@@ -15,7 +17,7 @@ from services.media_probe.domain.video import Inspection
 from tests.integration.media_probe.conftest import OpenRig
 from tests.support import video_server as vs
 from tests.support.eventually import eventually
-from tests.support.videos import FASTSTART, PNG, corpus, make_audio, make_video, noise, remuxed, with_text
+from tests.support.videos import FASTSTART, PNG, corpus, lengthened, make_audio, make_video, noise, remuxed, with_text
 
 
 async def test_every_container_tells_its_size_from_few_bytes(open_rig: OpenRig) -> None:
@@ -107,6 +109,24 @@ async def test_an_index_at_the_end_is_one_jump_over_the_media(open_rig: OpenRig)
     assert (outcome.facts.width, outcome.facts.height) == (640, 360)
     assert outcome.effort.requests == 2
     assert outcome.effort.bytes_fetched < 64 * 1024
+
+
+async def test_the_large_index_of_a_long_recording_is_not_read_as_a_whole(open_rig: OpenRig) -> None:
+    files = {
+        f"{place}-{codec}.mp4": lengthened("mp4", codec, 1200, options)
+        for place, options in (("first", FASTSTART), ("last", ()))
+        for codec in ("libx264", "mpeg4")
+    }
+    async with vs.video_server(files) as server, open_rig(server) as rig:
+        for name, data in files.items():
+            assert len(data) - data.rindex(b"moov") > 64 * 1024 or name.startswith("first")
+            outcome = await rig.prober.probe(f"/{name}")
+            facts = outcome.facts
+            assert facts is not None, (name, outcome.error)
+            assert (facts.width, facts.height, facts.frame_rate) == (160, 120, 25), name
+            assert facts.duration == timedelta(seconds=1200), name
+            assert outcome.effort.requests == (1 if name.startswith("first") else 2), name
+            assert outcome.effort.bytes_fetched < 64 * 1024, name
 
 
 async def test_rotation_and_sample_aspect_ratio(open_rig: OpenRig) -> None:
@@ -315,6 +335,35 @@ async def test_a_job_that_hangs_is_killed_at_its_deadline(open_rig: OpenRig) -> 
         assert caught.value.failure is Failure.CRASHED
         assert not Path(f"/proc/{victim}").exists()
         assert isinstance(await rig.pool.inspect(Container.MATROSKA, [Piece(0, HEADER)]), Inspection)
+
+
+async def test_a_lost_worker_has_one_of_four_causes_and_the_log_has_the_text(open_rig: OpenRig) -> None:
+    def lost() -> dict[str, float]:
+        name = "tocsin_probe_workers_replaced_total"
+        samples = (sample for metric in REGISTRY.collect() for sample in metric.samples if sample.name == name)
+        return {sample.labels["cause"]: sample.value for sample in samples}
+
+    before = lost()
+    async with vs.video_server({}) as server, open_rig(server, job_within=timedelta(seconds=1)) as rig:
+        for cause, pieces in (("failed", []), ("hangs", [Piece(0, HEADER)]), ("crashed", [Piece(0, HEADER)])):
+            await rig.pool.ready()
+            (victim,) = rig.pool.pids
+            if cause != "failed":
+                os.kill(victim, signal.SIGSTOP)
+            with capture_logs() as logs:
+                doomed = asyncio.create_task(rig.pool.inspect(Container.MATROSKA, pieces))
+                if cause == "crashed":
+                    await eventually(lambda: rig.pool.busy)
+                    os.kill(victim, signal.SIGKILL)
+                with pytest.raises(ProbeFailed):
+                    await doomed
+            (line,) = (line for line in logs if line["event"] == "worker lost")
+            assert line["cause"] == cause
+            if cause == "failed":
+                assert line["error"] == "IndexError: list index out of range"
+    now = lost()
+    assert {cause for cause in now if now[cause] != before.get(cause)} == {"failed", "hangs", "crashed"}
+    assert set(now) <= {"failed", "hangs", "crashed", "idle"}
 
 
 async def test_a_worker_that_died_idle_is_replaced_without_a_failure(open_rig: OpenRig) -> None:

@@ -110,6 +110,47 @@ def test_an_index_that_reaches_to_the_end_is_taken() -> None:
     assert walk(FTYP + box(b"moov", b"index", to_end=True))[0].endswith(b"moovindex")
 
 
+def track(handler: bytes, samples: int, *, first: bytes = b"") -> bytes:
+    tables = box(b"stsd", b"entry" * 8) + box(b"stts", b"times") + first + box(b"stsz", b"size" * samples)
+    media = box(b"mdhd", b"time") + box(b"hdlr", bytes(8) + handler + b"name")
+    return box(b"trak", box(b"tkhd", b"matrix") + box(b"mdia", media + box(b"minf", box(b"stbl", tables))))
+
+
+def test_a_large_index_is_read_without_its_tables_and_only_to_its_first_picture() -> None:
+    tables = 100_000
+    sound, picture = track(b"soun", tables), track(b"vide", tables)
+    moov = box(b"moov", box(b"mvhd", b"duration") + sound + picture + track(b"vide", 1, first=box(b"tref", b"other")))
+    header, asked = walk(FTYP + moov)
+    assert header.startswith(FTYP)
+    assert int.from_bytes(header[len(FTYP) : len(FTYP) + 4], "big") == len(header) - len(FTYP)
+    for wanted in (b"mvhd", b"tkhd", b"mdhd", b"vide", b"stsd", b"stts"):
+        assert header.count(wanted) == 1, wanted
+    for unwanted in (b"soun", b"stsz", b"tref"):
+        assert unwanted not in header
+    assert sum(length for _, length in asked) < 1000
+    assert max(offset for offset, _ in asked) < len(FTYP + box(b"mvhd", b"duration") + sound) + 500
+
+
+def test_a_large_index_is_judged_as_a_small_one() -> None:
+    for content, failure in (
+        (track(b"soun", 10_000), Failure.UNSUPPORTED),
+        (track(b"vide", 10_000)[:60] + bytes(20_000), None),
+        (box(b"cmov", bytes(20_000)), None),
+        (box(b"free", b"") * 3000, Failure.BUDGET_EXCEEDED),
+        (track(b"vide", 0, first=bytes(8)) + b"\xff" * 20_000, None),
+    ):
+        moov = box(b"moov", content)
+        if failure is None:
+            assert b"moov" in walk(FTYP + moov)[0]
+            continue
+        with pytest.raises(ProbeFailed) as caught:
+            walk(FTYP + moov)
+        assert caught.value.failure is failure
+    with pytest.raises(ProbeFailed) as caught:
+        walk(FTYP + box(b"moov", track(b"vide", 10_000))[:90])
+    assert caught.value.failure is Failure.TRUNCATED
+
+
 def test_webm_is_told_from_matroska() -> None:
     assert sniff(corpus()["a.webm"][:64]) is Container.WEBM
 

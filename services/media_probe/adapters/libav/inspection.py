@@ -131,7 +131,7 @@ def inspect(
         with av.open(
             file, "r", format=demuxer, options=options, buffer_size=_BUFFER, metadata_errors="ignore"
         ) as container:
-            answer = _describe(container, pieces[0][1])
+            answer = _describe(container, demuxer, pieces[0][1])
     except (FFmpegError, ValueError) as error:
         answer = {"kind": "nothing", "message": f"libav: {_reason(error)}", "streams": 0}
     complete = answer["kind"] == "video" and answer["width"] and answer["height"]
@@ -144,7 +144,7 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or type(error).__name__)
 
 
-def _describe(container: InputContainer, head: bytes) -> dict[str, Any]:
+def _describe(container: InputContainer, demuxer: str, head: bytes) -> dict[str, Any]:
     stream = next((s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None)
     if stream is None:
         count = len(container.streams)
@@ -158,7 +158,7 @@ def _describe(container: InputContainer, head: bytes) -> dict[str, Any]:
         "height": height,
         "codec": codec,
         "aspect": [aspect.numerator, aspect.denominator],
-        "rotation": _rotation(container, stream.index, head),
+        "rotation": _rotation(container, stream.index) if _may_be_turned(demuxer, head) else 0.0,
         "duration": duration,
         "rate": float(rate),
     }
@@ -228,11 +228,9 @@ def _from_script(head: bytes) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _rotation(container: InputContainer, stream: int, head: bytes) -> float:
+def _rotation(container: InputContainer, stream: int) -> float:
     """Degrees clockwise of the stream's display matrix. libav's description is the one place where this binding shows
     it; the description costs as much as the rest, so it is asked for only where a matrix may be."""
-    if not _is_turned(head) and _MATROSKA_PROJECTION not in head:
-        return 0.0
     av.logging.set_level(av.logging.INFO)
     try:
         text: str = cast(Any, container).dumps_format()
@@ -244,6 +242,16 @@ def _rotation(container: InputContainer, stream: int, head: bytes) -> float:
             degrees = -float(found[1])
             return degrees if math.isfinite(degrees) else 0.0
     return 0.0
+
+
+def _may_be_turned(demuxer: str, head: bytes) -> bool:
+    match demuxer:
+        case "mov":
+            return _is_turned(head)
+        case "matroska":
+            return _MATROSKA_PROJECTION in head
+        case _:
+            return False
 
 
 def _is_turned(head: bytes) -> bool:

@@ -2,6 +2,7 @@
 crashes, hangs or grows old. A file can cost its own worker, nothing else."""
 
 import asyncio
+import enum
 import json
 import os
 import socket
@@ -28,9 +29,19 @@ log = get_logger(__name__)
 _START_WITHIN: Final = 20.0
 _KEEP_WARM_EVERY: Final = 2.0
 _MODULE: Final = "services.media_probe.worker"
-_CAUSES: Final = {"hangs", "crashed"}
 # What a worker needs to start; it shall not hold our credentials.
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+
+
+class _Cause(enum.Enum):
+    """Why a worker is replaced: the label of the metric, and a field of the log."""
+
+    IDLE = "idle"
+    """It had ended without a job."""
+    HANGS = "hangs"
+    CRASHED = "crashed"
+    FAILED = "failed"
+    """An error that nobody has foreseen; the log has its text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +144,12 @@ class WorkerPool:
                     answer = await worker.ask(job)
                 if answer["kind"] == "broken":
                     # Nobody has foreseen it, so nobody knows what state it has left the worker in.
-                    raise self._crashed(worker, answer["message"], "the file makes the prober fail")
+                    raise self._lost(worker, _Cause.FAILED, "the file makes the prober fail", error=answer["message"])
                 healthy = True
             except TimeoutError:
-                raise self._crashed(worker, "hangs", "the file makes the prober hang") from None
-            except (OSError, asyncio.IncompleteReadError, ValueError):
-                raise self._crashed(worker, "crashed", "the file makes the prober crash") from None
+                raise self._lost(worker, _Cause.HANGS, "the file makes the prober hang") from None
+            except (OSError, asyncio.IncompleteReadError, ValueError) as error:
+                raise self._lost(worker, _Cause.CRASHED, "the file makes the prober crash", error=repr(error)) from None
             finally:
                 self._busy.discard(worker)
                 # Also when we were cancelled: nobody knows what such a worker would say next.
@@ -185,7 +196,7 @@ class WorkerPool:
             if worker.status is None:
                 return worker
             log.warning("worker died while idle", pid=worker.pid, status=worker.status)
-            metrics.WORKERS_REPLACED.labels(cause="idle").inc()
+            metrics.WORKERS_REPLACED.labels(cause=_Cause.IDLE.value).inc()
             await worker.end()
         return await self._start()
 
@@ -213,9 +224,9 @@ class WorkerPool:
         return worker
 
     @staticmethod
-    def _crashed(worker: _Worker, cause: str, message: str) -> ProbeFailed:
-        log.error("worker lost", pid=worker.pid, cause=cause, status=worker.status)
-        metrics.WORKERS_REPLACED.labels(cause=cause if cause in _CAUSES else "failed").inc()
+    def _lost(worker: _Worker, cause: _Cause, message: str, error: str = "") -> ProbeFailed:
+        log.error("worker lost", pid=worker.pid, cause=cause.value, status=worker.status, error=error)
+        metrics.WORKERS_REPLACED.labels(cause=cause.value).inc()
         return ProbeFailed(Failure.CRASHED, message)
 
 
