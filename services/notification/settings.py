@@ -377,7 +377,6 @@ class NotificationSettings(ObjectStorageSettings):
         """The links that e-mails of invoices carry; None where the PDF is attached. Raises Refused."""
         if self.invoice_mail == "attachment":
             return None
-        require(bool(self.public_url), self.env("public_url"), f"is needed for {self.env('invoice_mail')}=link")
         urls = self.invoice_urls()
         require(urls is not None, self.env("link_key_file"), f"is needed for {self.env('invoice_mail')}=link")
         assert urls is not None
@@ -390,6 +389,8 @@ class NotificationSettings(ObjectStorageSettings):
             require(getattr(self, field) >= timedelta(minutes=1), self.env(field), "must be at least 1m")
         if self.link_key_file is not None:
             self.open_tokens()
+        linked = self.invoice_mail == "link" and not self.public_url
+        require(not linked, self.env("public_url"), f"is needed for {self.env('invoice_mail')}=link")
         if self.public_url:
             url = urlsplit(self.public_url)
             try:

@@ -36,7 +36,7 @@ class InvoiceLinks:
             raise LinkKeyMissing
         invoice = await self._queries.get(debt)
         if invoice.place is None or invoice.state is InvoiceState.CANCELLED:
-            raise InvoiceNotFound("there is no PDF of it", metadata={"id": debt})
+            raise InvoiceNotFound(f"there is no PDF of it: it is {invoice.state.value}", metadata={"id": debt})
         expires_at = (self._now() + self._ttl).replace(microsecond=0)
         return self._urls.url(invoice.debt, expires_at), expires_at
 

@@ -308,7 +308,7 @@ async def test_a_name_that_cannot_be_drawn_goes_to_a_person_and_the_others_out(
         await eventually(in_state(service, "MAILED", 1), timeout=20)
         await eventually(in_state(service, "FAILED", 1))
         found = await service.invoices.GetInvoice(invoice_pb.GetInvoiceRequest(debt="d1"))
-        assert found.error == "RENDER_FAILED: NoLetter: no font has U+20BB7 CJK UNIFIED IDEOGRAPH-20BB7"
+        assert found.error == "RENDER_FAILED: no font has U+20BB7 CJK UNIFIED IDEOGRAPH-20BB7"
         [mail] = mailbox.messages
         assert mail["Subject"] == "Facture d2"
         [attachment] = mail.iter_attachments()

@@ -39,6 +39,8 @@ def test_any_invoice_mail_can_be_parsed(id_: str, name: str, language: str) -> N
     assert len(list(message.keys())) == len(set(message.keys())) == 8
     [attachment] = message.iter_attachments()
     assert attachment.get_content() == b"%PDF-1.3 content"
+    word = {"fr": "facture", "pt-BR": "fatura"}.get(language, "invoice")
+    assert attachment.get_filename() == f"{word}-{id_}.pdf"
     assert all(len(line) <= 998 for line in mail.content.split(b"\r\n"))
     assert b"\n" not in mail.content.replace(b"\r\n", b"")
 

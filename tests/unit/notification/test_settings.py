@@ -44,6 +44,7 @@ def test_the_defaults_make_sense() -> None:
         ("invoice_smtp_timeouts", "data=soon", "INVOICE_SMTP_TIMEOUTS"),
         ("invoice_unsubscribe", "https://a.example/\r\nBcc: x", "INVOICE_UNSUBSCRIBE"),
         ("invoice_language", "xx", "INVOICE_LANGUAGE"),
+        ("invoice_mail", "link", "PUBLIC_URL"),
         ("invoice_issuer_file", Path("/nowhere.toml"), "INVOICE_ISSUER_FILE"),
         ("invoice_smtp_timeouts", "data=0s", "INVOICE_SMTP_TIMEOUTS"),
         ("invoice_bucket", "a.b", "INVOICE_BUCKET"),

@@ -40,7 +40,7 @@ class EncodingInvalid(InvalidArgument):
     reason = "ENCODING_INVALID"
 
     def __init__(self, byte: int, offset: int, line: int, charset: str = "UTF-8", advice: str = "") -> None:
-        advice = advice or "save the file as UTF-8, or say its charset"
+        advice = advice or "save the file as UTF-8, or say its charset, such as windows-1252"
         rule = f"byte 0x{byte:02X} at offset {offset} (line {line}) is not {charset}; {advice}"
         super().__init__(
             violations=[FieldViolation("content", rule, self.reason)],

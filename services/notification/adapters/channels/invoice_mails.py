@@ -63,12 +63,12 @@ class InvoiceComposer:
         texts = self._texts(debt, spoken, filled)
         if self._links is not None:
             return self._mail(debt, id_, (*parts, texts))
-        outer = f"=_m_{debt.id}"
+        outer, file = f"=_m_{debt.id}", spoken.mail["file"].format_map(filled)
         parts += [
             f'Content-Type: multipart/mixed; boundary="{outer}"\r\n\r\n--{outer}\r\n'.encode("ascii"),
             texts,
             f"\r\n--{outer}\r\nContent-Type: application/pdf\r\n{_BASE64}"
-            f'Content-Disposition: attachment; filename="invoice-{debt.id}.pdf"\r\n\r\n'.encode("ascii"),
+            f'Content-Disposition: attachment; filename="{file}"\r\n\r\n'.encode("ascii"),
             _wrapped(pdf),
             f"\r\n--{outer}--\r\n".encode("ascii"),
         ]

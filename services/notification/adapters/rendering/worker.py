@@ -40,8 +40,11 @@ class IssuerUnknown(Exception):
 
 def main() -> None:
     """Serves until the parent closes the pipe, or is gone."""
-    from services.notification.adapters.rendering.invoice_page import InvoiceDrawer
+    from services.notification.adapters.rendering.invoice_page import DoesNotFit, InvoiceDrawer
+    from services.notification.adapters.rendering.typesetting import NoLetter, TooManyMarks
+    from services.notification.domain.payment_codes import CodeImpossible
 
+    for_people = (NoLetter, TooManyMarks, DoesNotFit, CodeImpossible, IssuerUnknown)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     given = json.loads(sys.argv[1])
 
@@ -61,9 +64,8 @@ def main() -> None:
             except MemoryError:
                 raise  # which is no fault of the debt
             except Exception as error:  # whatever is wrong with one debt, the others are drawn
-                answer.append(
-                    frame(FAILED + f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")[:1000])
-                )
+                why = str(error) if isinstance(error, for_people) else f"{type(error).__name__}: {error}"
+                answer.append(frame(FAILED + why.encode("utf-8", "backslashreplace")[:1000]))
                 continue
             if pdf.shared not in shared:
                 shared[pdf.shared] = len(shared)
