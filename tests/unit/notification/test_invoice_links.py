@@ -121,7 +121,7 @@ async def test_a_link_does_not_open_the_invoice_of_a_later_debt_with_the_same_id
 async def test_there_is_no_link_before_there_is_a_pdf() -> None:
     rig = Rig()
     await rig.store.register("e1", [debt(id="d1")])
-    for id_, why in (("d1", "there is no PDF of it: it is PENDING"), ("nothing", "")):
+    for id_, why in (("d1", "there is no PDF of it: it is PENDING"), ("nothing", "There is no invoice")):
         with pytest.raises(InvoiceNotFound, match=why):
             await rig.links(NEW).create(id_)
 
