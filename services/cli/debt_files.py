@@ -37,6 +37,7 @@ def show_file(file: dict[str, Any], rejects: dict[str, Any]) -> None:
     tried = file.get("dryRun", False)
     figures = {
         "file": file.get("filename"),
+        "issuer": file.get("issuer"),
         "bytes": f"{int(file.get('bytes', 0)):,}" if file["state"] == "RECEIVING" else None,
         "why" if file["state"] in {"CANCELLED", "ROLLED_BACK"} else "error": file.get("error"),
         "note": file.get("note"),

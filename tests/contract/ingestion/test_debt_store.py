@@ -661,6 +661,13 @@ async def test_a_debt_of_old_that_has_no_currency_is_the_same_in_any(desk: Desk)
         assert await writer.store(writer.prepare(block)) == Counts(0, 1, 1)
 
 
+async def test_a_file_says_whom_its_debts_are_owed_to(desk: Desk) -> None:
+    run = Run(new_id(), new_id(), timedelta(minutes=1), dry_run=False, issuer="nord")
+    await desk.store.open(run, "debts.csv")
+    assert (await desk.store.get(run.file_id)).issuer == "nord"
+    assert (await desk.store.get((await desk.begun()).file_id)).issuer == ""
+
+
 async def test_content_read_in_another_way_is_another_file(desk: Desk) -> None:
     first = await desk.begun(b"content")
     await desk.store.open(other := Run(new_id(), new_id(), timedelta(minutes=1), False, "de"), "debts.csv")

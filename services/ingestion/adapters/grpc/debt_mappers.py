@@ -88,6 +88,7 @@ def debt_file(file: DebtFile) -> files.DebtFile:
         note=_note(file),
         rolled_back=file.rolled_back,
         kept=file.kept,
+        issuer=file.issuer,
     )
 
 

@@ -48,6 +48,7 @@ class MemoryDebtFiles:
             identical_to="",
             create_time=self.tables.now(),
             complete_time=None,
+            issuer=run.issuer,
         )
         lease_until = self.tables.now() + run.lease
         self.tables.files[run.file_id] = Entry(file, run.owner, lease_until, run.dialect, resumable)

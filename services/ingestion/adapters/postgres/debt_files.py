@@ -31,7 +31,7 @@ from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
 from tocsin.events.v1.debts_pb2 import DebtFileCompleted
 
 _COLUMNS: Final = """id, filename, dry_run, state, bytes, accepted, duplicates, rejected, sha256, error, identical_to,
-    create_time, complete_time, rolled_back, kept, rejects_removed"""
+    create_time, complete_time, rolled_back, kept, rejects_removed, issuer"""
 _MINE: Final = "id = $1 AND owner = $2 AND state IN ('RECEIVING', 'PROCESSING')"
 
 
@@ -403,4 +403,5 @@ def _file(row: asyncpg.Record) -> DebtFile:
         rolled_back=row["rolled_back"],
         kept=row["kept"],
         rejects_removed=row["rejects_removed"],
+        issuer=row["issuer"],
     )

@@ -51,7 +51,8 @@ class Counts:
 class DebtFile:
     """An uploaded file. `sha256` is hexadecimal and empty until all bytes are here; `identical_to` is the earlier file
     with the same content whose result this one repeats (else empty). `rolled_back`, `kept`: debts that a rollback has
-    removed, and left because their invoices are out. `rejects_removed`: the time to keep the rejected rows is over."""
+    removed, and left because their invoices are out. `rejects_removed`: the time to keep the rejected rows is over.
+    `issuer`: whom the debts are owed to; empty for the deployment's first."""
 
     id: str
     filename: str
@@ -67,6 +68,7 @@ class DebtFile:
     rolled_back: int = 0
     kept: int = 0
     rejects_removed: bool = False
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,9 @@ type DebtFile struct {
 	// rolled_back counts the debts that a rollback has removed: their ids are free again and no invoice goes out.
 	RolledBack int64 `protobuf:"varint,20,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
 	// kept counts the debts that a rollback has left, because their invoice has gone out or is on its way.
-	Kept          int64 `protobuf:"varint,21,opt,name=kept,proto3" json:"kept,omitempty"`
+	Kept int64 `protobuf:"varint,21,opt,name=kept,proto3" json:"kept,omitempty"`
+	// issuer of the invoices, as the upload or its profile has named it; empty for the first one of the deployment's file of issuers.
+	Issuer        string `protobuf:"bytes,22,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -363,6 +365,13 @@ func (x *DebtFile) GetKept() int64 {
 		return x.Kept
 	}
 	return 0
+}
+
+func (x *DebtFile) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
 }
 
 // DebtFileReject is a row that was not accepted.
@@ -807,7 +816,7 @@ var File_tocsin_ingestion_v1_debt_file_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\n" +
-	"#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xdb\x05\n" +
+	"#tocsin/ingestion/v1/debt_file.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftocsin/options/v1/options.proto\"\xf3\x05\n" +
 	"\bDebtFile\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bfilename\x18\x02 \x01(\tR\bfilename\x129\n" +
@@ -830,7 +839,8 @@ const file_tocsin_ingestion_v1_debt_file_proto_rawDesc = "" +
 	"\x04note\x18\x0f \x01(\tR\x04note\x12\x1f\n" +
 	"\vrolled_back\x18\x14 \x01(\x03R\n" +
 	"rolledBack\x12\x12\n" +
-	"\x04kept\x18\x15 \x01(\x03R\x04kept\"\xb4\x01\n" +
+	"\x04kept\x18\x15 \x01(\x03R\x04kept\x12\x16\n" +
+	"\x06issuer\x18\x16 \x01(\tR\x06issuer\"\xb4\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tRECEIVING\x10\x01\x12\x0e\n" +

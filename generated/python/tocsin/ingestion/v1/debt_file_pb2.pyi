@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DebtFile(_message.Message):
-    __slots__ = ("id", "filename", "state", "bytes", "rows", "accepted", "duplicates", "rejected", "sha256", "error", "create_time", "complete_time", "identical_to", "dry_run", "note", "rolled_back", "kept")
+    __slots__ = ("id", "filename", "state", "bytes", "rows", "accepted", "duplicates", "rejected", "sha256", "error", "create_time", "complete_time", "identical_to", "dry_run", "note", "rolled_back", "kept", "issuer")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[DebtFile.State]
@@ -54,6 +54,7 @@ class DebtFile(_message.Message):
     NOTE_FIELD_NUMBER: _ClassVar[int]
     ROLLED_BACK_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
     id: str
     filename: str
     state: DebtFile.State
@@ -71,7 +72,8 @@ class DebtFile(_message.Message):
     note: str
     rolled_back: int
     kept: int
-    def __init__(self, id: _Optional[str] = ..., filename: _Optional[str] = ..., state: _Optional[_Union[DebtFile.State, str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected: _Optional[int] = ..., sha256: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., identical_to: _Optional[str] = ..., dry_run: _Optional[bool] = ..., note: _Optional[str] = ..., rolled_back: _Optional[int] = ..., kept: _Optional[int] = ...) -> None: ...
+    issuer: str
+    def __init__(self, id: _Optional[str] = ..., filename: _Optional[str] = ..., state: _Optional[_Union[DebtFile.State, str]] = ..., bytes: _Optional[int] = ..., rows: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicates: _Optional[int] = ..., rejected: _Optional[int] = ..., sha256: _Optional[str] = ..., error: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., identical_to: _Optional[str] = ..., dry_run: _Optional[bool] = ..., note: _Optional[str] = ..., rolled_back: _Optional[int] = ..., kept: _Optional[int] = ..., issuer: _Optional[str] = ...) -> None: ...
 
 class DebtFileReject(_message.Message):
     __slots__ = ("line", "reason", "column", "message", "raw", "broken_rules")
