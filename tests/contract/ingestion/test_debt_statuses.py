@@ -167,6 +167,20 @@ async def test_a_rollback_leaves_what_is_out_although_somebody_has_cancelled_it(
     assert await found(desk, [one]) == [(DebtStatus.CANCELLED, 3)]
 
 
+async def test_what_a_rollback_has_left_as_paid_stays_so(desk: Desk, statuses: DebtStatusStore) -> None:
+    """No invoice is made of it any more: to call it REGISTERED would promise one."""
+    file, [one, two] = await registered(desk, 2)
+    await statuses.decide(said(one, DebtStatus.PAID))
+    await desk.debts.mailed([two])
+    await statuses.decide(said(two, DebtStatus.PAID))
+    await desk.store.rolling_back(file)
+    assert await desk.debts.remove_debts(file, 9) == 0
+    await desk.store.rolled_back(file)
+    with pytest.raises(DebtStatusRefused, match="of a file that was rolled back"):
+        await statuses.decide(said(one, DebtStatus.REGISTERED))
+    assert (await statuses.decide(said(two, DebtStatus.REGISTERED))).status is DebtStatus.MAILED
+
+
 async def test_what_a_rollback_leaves_says_why(desk: Desk, statuses: DebtStatusStore) -> None:
     _, [one, _] = await registered(desk, 2)
     await desk.debts.mailed([one])

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.ingestion.adapters.memory.debt_tables import DebtTables
-from services.ingestion.domain.debts.debt_file import Debt
+from services.ingestion.domain.debts.debt_file import Debt, FileState
 from services.ingestion.domain.debts.debt_status import (
     DECIDED,
+    WAITING,
     Decision,
     InvoiceChange,
     StatusChange,
@@ -56,6 +57,10 @@ class MemoryDebtStatuses:
             raise VersionConflict(debt.id, decision.expected_version, debt.version)
         if status is None:
             raise DebtStatusRefused(debt.id, decision.status.name, debt.status.name)
+        entry = self._tables.files.get(debt.debt_file)
+        taken_back = entry is not None and entry.file.state in {FileState.ROLLING_BACK, FileState.ROLLED_BACK}
+        if taken_back and status in WAITING:
+            raise DebtStatusRefused(debt.id, decision.status.name, "of a file that was rolled back")
         changes.append(StatusChange(status, self._tables.now(), decision.by, note=decision.note))
         debt = self._tables.debts[debt.id] = replace(debt, status=status, version=debt.version + 1)
         self._tables.decided.append((debt, decision.status))

@@ -16,6 +16,7 @@ from services.ingestion.adapters.postgres.debt_rows import DEBT_COLUMNS, debt_of
 from services.ingestion.domain.debts.debt_file import Debt
 from services.ingestion.domain.debts.debt_status import (
     DECIDED,
+    WAITING,
     DebtStatus,
     Decision,
     InvoiceChange,
@@ -88,7 +89,11 @@ class PostgresDebtStatuses:
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
                 f"""
-                SELECT {DEBT_COLUMNS}, history, (SELECT f.issuer FROM debt_files f WHERE f.id = debts.debt_file)
+                SELECT {DEBT_COLUMNS}, history, (SELECT f.issuer FROM debt_files f WHERE f.id = debts.debt_file),
+                       EXISTS (
+                           SELECT FROM debt_files f
+                           WHERE f.id = debts.debt_file AND f.state IN ('ROLLING_BACK', 'ROLLED_BACK')
+                       ) AS taken_back
                 FROM debts WHERE id = $1 FOR UPDATE
                 """,
                 decision.debt,
@@ -105,6 +110,8 @@ class PostgresDebtStatuses:
                 raise DebtStatusRefused(debt.id, decision.status.name, debt.status.name)
             if not debt.name and status not in DECIDED:
                 raise DebtStatusRefused(debt.id, decision.status.name, "erased")
+            if row["taken_back"] and status in WAITING:
+                raise DebtStatusRefused(debt.id, decision.status.name, "of a file that was rolled back")
             change = StatusChange(status, datetime.now(UTC), decision.by, note=decision.note)
             await connection.execute(
                 f"""

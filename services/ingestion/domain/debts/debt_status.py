@@ -21,6 +21,9 @@ class DebtStatus(enum.IntEnum):
 DECIDED: Final = frozenset({DebtStatus.PAID, DebtStatus.CANCELLED})
 """A person has said so: what becomes of the invoice changes it no more."""
 
+WAITING: Final = frozenset({DebtStatus.REGISTERED, DebtStatus.INVOICED, DebtStatus.FAILED})
+"""Its e-mail is still to go out, which it does not for a debt of a file that was rolled back."""
+
 ROLLBACK: Final = "ROLLBACK"
 """Of a debt that a rollback has left, because its invoice is out."""
 REGISTRATION: Final = "REGISTERED"
