@@ -15,12 +15,15 @@ _SIGNS: Final = (b't="e"', b"t='e'", b"<f", b":f")
 _CELL: Final = re.compile(
     rb"""
     <(?:\w+:)?c\s(?P<says>[^>]*\bt=["']e["'](?:[^>]*[^>/])?)>(?P<holds>.*?)</(?:\w+:)?c>
-    | <(?:\w+:)?c\s(?P<place>[^>]*[^>/])>\s*<(?:\w+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:\w+:)?f>)\s*</(?:\w+:)?c>
+    | <(?:\w+:)?c\s(?P<place>[^>]*[^>/])>\s*<(?:\w+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:\w+:)?f>)\s*
+      (?P<empty><(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>
     """,
     re.DOTALL | re.VERBOSE,
 )
 """An error, or a formula without its value."""
 _VALUE: Final = re.compile(rb"<(?:\w+:)?v>([^<]*)<")
+_TEXT: Final = re.compile(rb"""\bt=["']str["']""")
+"""Only such a value may be empty; libraries that write formulas leave others so."""
 _PLACE: Final = re.compile(rb"""(?:^|\s)r=["']([A-Z]{1,3})([0-9]{1,7})["']""")
 
 ErrorCells = dict[int, dict[int, str]]
@@ -40,6 +43,8 @@ def error_cells(path: str, sheet: str) -> ErrorCells:
             with book.open(parts[_part_of(book, parts, sheet)]) as content:
                 for rows in _rows(content):
                     for cell in _CELL.finditer(rows):
+                        if cell["empty"] and _TEXT.search(cell["place"]):
+                            continue
                         place, value = _PLACE.search(cell["says"] or cell["place"]), _VALUE.search(cell["holds"] or b"")
                         if place is None:
                             raise NoWorkbook("a cell with an error has no place")

@@ -67,11 +67,14 @@ def test_a_workbook_is_read_as_its_cells_say(tmp_path: Path, dialect: Dialect) -
 def test_an_error_in_a_cell_is_no_empty_cell(tmp_path: Path) -> None:
     """A currency that is `#N/A` is not the deployment's."""
 
+    formulas = {"=A1": ("", ""), "=A2": (' t="str"', "<v></v>"), "=A3": ("", "<v></v>"), "=A4": (' s="1"', "<v />")}
+    formulas["=A5"] = (' t="str"', "")
+
     def texts(number: int, *cells: str) -> str:
         written = (
             f'<c t="e" r="{chr(65 + place)}{number}"/><c r="{chr(65 + place)}{number}" t="e" s="1"><v>{cell}</v></c>'
             if cell.startswith("#")
-            else f'<c r="{chr(65 + place)}{number}"><f>{cell}</f>{"" if cell == "=A1" else "<v></v>"}</c>'
+            else f'<c r="{chr(65 + place)}{number}"{formulas[cell][0]}><f>{cell}</f>{formulas[cell][1]}</c>'
             if cell.startswith("=")
             else f'<c r="{chr(65 + place)}{number}" t="inlineStr"><is><t>{cell}</t></is></c>'
             for place, cell in enumerate(cells)
@@ -88,6 +91,7 @@ def test_an_error_in_a_cell_is_no_empty_cell(tmp_path: Path) -> None:
         texts(7, *["#VALUE!"] * 7),
         texts(8, *good, "d8", "=A1"),
         texts(9, *good, "d9", "=A2"),
+        *(texts(7 + place, *good, f"e{place}", f"=A{place}") for place in (3, 4, 5)),
     ]
     for data in ("".join(rows), "".join(rows).replace("<c ", "<x:c ").replace("</c>", "</x:c>").replace('"', "'")):
         sheet = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -98,7 +102,7 @@ def test_an_error_in_a_cell_is_no_empty_cell(tmp_path: Path) -> None:
             (3, "CURRENCY_UNKNOWN"),
             (5, "TEXT_INVALID"),
             (7, "TEXT_INVALID"),
-            (8, "CURRENCY_UNKNOWN"),
+            *((line, "CURRENCY_UNKNOWN") for line in (8, 10, 11, 12)),
         ]
 
 

@@ -551,6 +551,9 @@ def test_what_a_sheet_formats_is_told_what_to_do(amount: str, due: str, why: str
 def test_a_header_of_other_names_is_told_of_profiles() -> None:
     with pytest.raises(HeaderInvalid, match="a profile says what each is called"):
         read_header(b"Kunde;Betrag\n", final=True)
+    with pytest.raises(HeaderInvalid) as caught:
+        read_header(b"Kunde\tBetrag\n", final=True)
+    assert caught.value.metadata["seen"] == "Kunde\u2409Betrag"
     with pytest.raises(HeaderInvalid, match=r"unknown columns: Clerk; .*otherColumns"):
         read_header(HEADER + b",Clerk\n", final=True)
 

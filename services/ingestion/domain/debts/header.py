@@ -31,6 +31,8 @@ _BLANK: Final = " \t,;|"
 _AROUND: Final = f"{texts.EDGES}\r\n\f\v"
 """Left out around a name; a byte order mark may be there twice."""
 _SHOWN: Final = 200
+_TAB: Final = "\N{SYMBOL FOR HORIZONTAL TABULATION}"
+"""Tabs between columns can be seen in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _folded(name: str) -> str:
 
 
 def _check(line: str, columns: list[str], *, separated: bool) -> None:
-    seen = line[:_SHOWN]
+    seen = line[:_SHOWN].replace("\t", _TAB)
     missing = [column for column in COLUMNS if column not in columns]
     if missing:
         rule = f"the first line must name the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}"
