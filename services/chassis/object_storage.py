@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -109,7 +109,7 @@ class Bucket:
                     raise self._unavailable(error) from error
                 await asyncio.sleep(_PAUSES[failures])
 
-    async def objects(self, prefix: str) -> AsyncIterator[StoredObject]:
+    async def objects(self, prefix: str) -> AsyncGenerator[StoredObject]:
         """The objects whose key begins so, by key, but for those that are none here. Raises Unavailable."""
         token: str | None = ""
         while token is not None:

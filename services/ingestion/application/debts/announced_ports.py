@@ -1,6 +1,6 @@
 """What the use cases of announced debt files need from the world."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
@@ -111,7 +111,7 @@ class ObjectBucket(Protocol):
         """A URL to which one may PUT the object for so long, with exactly these headers."""
         ...
 
-    def objects(self, prefix: str) -> AsyncIterator[StoredObject]:
+    def objects(self, prefix: str) -> AsyncGenerator[StoredObject]:
         """Those whose key begins so, by key."""
         ...
 

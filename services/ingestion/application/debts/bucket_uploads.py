@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -89,10 +90,17 @@ class BucketUploads:
         counts: dict[str, int] = {}
         while uploads := await self._store.removable(self._options.kept, _TOGETHER):
             for upload in uploads:
-                await self._bucket.delete(upload.object_key)
+                if await self._is_there(upload):
+                    await self._bucket.delete(upload.object_key)
                 counts[upload.state.value] = counts.get(upload.state.value, 0) + 1
             await self._store.removed([upload.id for upload in uploads])
         return counts
+
+    async def _is_there(self, upload: AnnouncedUpload) -> bool:
+        """Whether its object is; not when another file has been put under the same key, as senders do day by day."""
+        async with aclosing(self._bucket.objects(upload.object_key)) as objects:
+            found = await anext(objects, None)  # of the keys that begin so, it is the first
+        return found is not None and (found.key, found.etag) == (upload.object_key, upload.object_etag)
 
     async def run(self) -> None:
         """Looks for new objects and removes old ones, for ever."""
