@@ -74,7 +74,14 @@ def _string(rules: validate_pb2.StringRules) -> dict[str, Any]:
                 found["pattern"] = f"^{ID}$"
             case "optional_resource_id":
                 found["pattern"] = f"^({ID})?$"
-            case "optional_day" | "optional_sha256" | "optional_media_type" | "optional_uuid7":
+            case (
+                "optional_day"
+                | "optional_sha256"
+                | "optional_media_type"
+                | "optional_uuid7"
+                | "optional_language"
+                | "time_of_day"
+            ):
                 found["pattern"] = _form_of(option)
             case "printable_text":
                 found.setdefault("pattern", PRINTABLE)

@@ -56,6 +56,15 @@ def service_name(text: str) -> str:
     return name
 
 
+def debt_file_id(text: str) -> str:
+    """The id of a debt file, or nothing. Raises CommandError for what is none, such as the name of a file."""
+    from services.chassis.ids import is_id
+
+    if text and not is_id(text):
+        raise CommandError(f"{text!r} is no id of a debt file; 'tocsin debts files' lists them", exit_code=2)
+    return text
+
+
 def one_of(text: str, known: Sequence[str], option: str) -> str:
     """The value in capitals, with its words joined by `_`; empty stays empty. Raises CommandError for another one than
     the known ones."""

@@ -10,7 +10,7 @@ import typer
 
 from services.cli import debt_status_commands
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption, one_of
+from services.cli.options import StateDirOption, debt_file_id, one_of
 from services.cli.output import JsonOption, console, counted, fields, print_json, table
 
 app = typer.Typer(help="Files of debts, the debts of them, and the way back.", no_args_is_help=True)
@@ -27,7 +27,7 @@ _STATES = (
 )
 _STATUSES = ("REGISTERED", "INVOICED", "MAILED", "PAID", "CANCELLED", "FAILED")
 _FILE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Id of the debt file.")]
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="Id of the debt file.", callback=debt_file_id)]
 
 
 def register(root: typer.Typer) -> None:
@@ -84,7 +84,7 @@ def _state(file: dict[str, Any]) -> str:
 
 @app.command("list")
 def list_(
-    file: Annotated[str, typer.Option(metavar="ID", help="Only debts of this file.")] = "",
+    file: Annotated[str, typer.Option(metavar="ID", help="Only debts of this file.", callback=debt_file_id)] = "",
     status: Annotated[list[str] | None, typer.Option(help=f"Only in this status: {', '.join(_STATUSES)}.")] = None,
     due_from: Annotated[str, typer.Option(help="Only debts due from this day: 2027-01-31.")] = "",
     due_to: Annotated[str, typer.Option(help="Only debts due up to this day.")] = "",

@@ -6,13 +6,13 @@ from urllib.parse import quote
 import typer
 
 from services.cli.errors import CommandError
-from services.cli.options import StateDirOption, one_of
+from services.cli.options import StateDirOption, debt_file_id, one_of
 from services.cli.output import JsonOption, console, fields, print_json, table
 
 app = typer.Typer(help="List, show, retry and link to invoices.", no_args_is_help=True)
 
 _STATES = ("PENDING", "STORED", "MAILED", "FAILED", "CANCELLED")
-FileOption = Annotated[str, typer.Option("--file", metavar="ID", help="Only of this debt file.")]
+FileOption = Annotated[str, typer.Option("--file", metavar="ID", help="Only of this debt file.", callback=debt_file_id)]
 
 
 def register(root: typer.Typer) -> None:

@@ -176,10 +176,10 @@ async def test_a_failure_that_has_no_debt_file_is_kept(store: UploadStore) -> No
 async def test_open_uploads_are_counted(store: UploadStore) -> None:
     upload = await made(store, of_caller=2, of_all=3)
     await made(store, of_caller=2, of_all=3)
-    with pytest.raises(TooManyUploads):
+    with pytest.raises(TooManyUploads, match="awaited already; send some or give them up"):
         await made(store, of_caller=2, of_all=3)
     await made(store, by="bob", of_caller=2, of_all=3)
-    with pytest.raises(TooManyUploads):
+    with pytest.raises(TooManyUploads, match="awaited already; send some or give them up"):
         await made(store, by="eve", of_caller=2, of_all=3)
     await store.take(upload.id)
     await made(store, of_caller=2, of_all=3)

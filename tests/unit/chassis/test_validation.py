@@ -67,6 +67,11 @@ def test_forms_are_told_in_words_not_as_patterns() -> None:
     metadata = debt_file_service_pb2.UploadDebtFileRequest.Metadata(id="01a22e8f-c32d-4772-93d8-1b5af2e598ec")
     [id_] = violations(debt_file_service_pb2.UploadDebtFileRequest(metadata=metadata))
     assert id_.description == "must be empty or a UUID of version 7, in small letters"
+    metadata.language = "deutsch!"
+    metadata.id = ""
+    [language] = violations(debt_file_service_pb2.UploadDebtFileRequest(metadata=metadata))
+    assert language.description == "must be empty or a language like de, en or pt-BR"
+    metadata.language = "de"
     metadata.id = "01a22e8f-c32d-7772-93d8-1b5af2e598ec"
     assert violations(debt_file_service_pb2.UploadDebtFileRequest(metadata=metadata)) == []
 

@@ -291,6 +291,23 @@ def test_an_erasure_is_waited_for(
         assert run(["debts", "erase", *wrong]) == 2
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["debts", "cancel", "jan.csv"],
+        ["debts", "rejects", "jan.csv"],
+        ["debts", "list", "--file", "jan.csv"],
+        ["invoices", "list", "--file", "jan.csv"],
+        ["invoices", "retry", "--all", "--file", "jan.csv"],
+    ],
+)
+def test_the_name_of_a_file_is_no_id(edge: Put, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    fake = edge(lambda _: {})
+    assert run(command) == 2
+    assert "'jan.csv' is no id of a debt file; 'tocsin debts files' lists them" in capsys.readouterr().err
+    assert fake.asked == []
+
+
 def test_an_erasure_that_finds_nothing_says_so(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
     edge(lambda _: {"id": ID, "state": "COMPLETED", "debts": "0", "rejects": "0", "deadLetters": "0"})
     assert run(["debts", "erase", "--email", "nobody@example.org"]) == 0

@@ -37,9 +37,9 @@ class MemoryUploads:
         now = self.tables.now()
         is_open = [one for one in self._uploads.values() if one.state is UploadState.OPEN and one.expire_time > now]
         if sum(one.by == by for one in is_open) >= limits.of_caller:
-            raise TooManyUploads(limits.of_caller)
+            raise TooManyUploads(limits.of_caller, awaited=True)
         if len(is_open) >= limits.of_all:
-            raise TooManyUploads(limits.of_all)
+            raise TooManyUploads(limits.of_all, awaited=True)
         here = {UploadState.OPEN, UploadState.WHOLE}
         parted = [one for one in self._uploads.values() if one.way is UploadWay.RESUMABLE and one.state in here]
         if way is UploadWay.RESUMABLE and sum(one.said.size for one in parted) + said.size > limits.stored:

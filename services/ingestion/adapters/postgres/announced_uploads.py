@@ -161,9 +161,9 @@ async def _check_open(connection: Connection, by: str, way: UploadWay, size: int
     )
     assert row is not None
     if row["of_caller"] >= limits.of_caller:
-        raise TooManyUploads(limits.of_caller)
+        raise TooManyUploads(limits.of_caller, awaited=True)
     if row["of_all"] >= limits.of_all:
-        raise TooManyUploads(limits.of_all)
+        raise TooManyUploads(limits.of_all, awaited=True)
     stored = await connection.fetchval(
         "SELECT sum(size) FROM debt_uploads WHERE state IN ('OPEN', 'WHOLE') AND way = 'RESUMABLE'"
     )

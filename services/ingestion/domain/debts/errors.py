@@ -76,16 +76,18 @@ class TooLarge(ResourceExhausted):
 
 
 class TooManyUploads(ResourceExhausted):
-    """As many files as are taken in at a time are on their way."""
+    """As many files as are taken in at a time are on their way; `awaited`: as are announced, and may come."""
 
     reason = "TOO_MANY_UPLOADS"
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"{limit} files are being taken in already; send the file again later",
-            retry_after=timedelta(seconds=5),
-            metadata={"limit": str(limit)},
-        )
+    def __init__(self, limit: int, *, awaited: bool = False) -> None:
+        message, retry_after = f"{limit} files are being taken in already; send the file again later", 5
+        if awaited:
+            message = (
+                f"{limit} announced files are awaited already; send some or give them up, or wait until they expire"
+            )
+            retry_after = 60
+        super().__init__(message, retry_after=timedelta(seconds=retry_after), metadata={"limit": str(limit)})
 
 
 class TooSlow(Aborted):

@@ -1274,10 +1274,10 @@ var File_tocsin_ingestion_v1_debt_file_service_proto protoreflect.FileDescriptor
 
 const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\n" +
-	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xa0\x05\n" +
+	"+tocsin/ingestion/v1/debt_file_service.proto\x12\x13tocsin.ingestion.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tocsin/ingestion/v1/debt_file.proto\x1a\x1ftocsin/options/v1/options.proto\"\xf8\x04\n" +
 	"\x15UploadDebtFileRequest\x12Q\n" +
 	"\bmetadata\x18\x01 \x01(\v23.tocsin.ingestion.v1.UploadDebtFileRequest.MetadataH\x00R\bmetadata\x12!\n" +
-	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\x81\x04\n" +
+	"\x05chunk\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@H\x00R\x05chunk\x1a\xd9\x03\n" +
 	"\bMetadata\x12$\n" +
 	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x19\n" +
@@ -1287,8 +1287,8 @@ const file_tocsin_ingestion_v1_debt_file_service_proto_rawDesc = "" +
 	"\aprofile\x18\x05 \x01(\tB\f\xbaH\t\xd8\x01\x01r\x04\x88\xb5\x18\x01R\aprofile\x12!\n" +
 	"\acharset\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18(R\acharset\x12\x1f\n" +
 	"\x06locale\x18\a \x01(\tB\a\xbaH\x04r\x02\x18(R\x06locale\x12#\n" +
-	"\bcurrency\x18\b \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12M\n" +
-	"\blanguage\x18\t \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguage\x12!\n" +
+	"\bcurrency\x18\b \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12%\n" +
+	"\blanguage\x18\t \x01(\tB\t\xbaH\x06r\x04\xe8\xb5\x18\x01R\blanguage\x12!\n" +
 	"\x06issuer\x18\n" +
 	" \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06issuerB\x0f\n" +
 	"\r_reject_limitB\x11\n" +

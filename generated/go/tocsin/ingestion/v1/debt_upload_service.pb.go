@@ -1105,7 +1105,7 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	"SIGNED_URL\x10\x01\x12\r\n" +
 	"\tRESUMABLE\x10\x02\x12\n" +
 	"\n" +
-	"\x06BUCKET\x10\x03\"\x89\x06\n" +
+	"\x06BUCKET\x10\x03\"\xe1\x05\n" +
 	"\x17CreateDebtUploadRequest\x12$\n" +
 	"\bfilename\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\bfilename\x12\x1f\n" +
 	"\x04size\x18\x02 \x01(\x03B\v\xe2A\x01\x02\xbaH\x04\"\x02 \x00R\x04size\x12!\n" +
@@ -1120,8 +1120,8 @@ const file_tocsin_ingestion_v1_debt_upload_service_proto_rawDesc = "" +
 	" \x01(\tB\f\xbaH\t\xd8\x01\x01r\x04\x88\xb5\x18\x01R\aprofile\x12!\n" +
 	"\acharset\x18\v \x01(\tB\a\xbaH\x04r\x02\x18(R\acharset\x12\x1f\n" +
 	"\x06locale\x18\f \x01(\tB\a\xbaH\x04r\x02\x18(R\x06locale\x12#\n" +
-	"\bcurrency\x18\r \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12M\n" +
-	"\blanguage\x18\x0e \x01(\tB1\xbaH.r,2*^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$R\blanguage\x12/\n" +
+	"\bcurrency\x18\r \x01(\tB\a\xbaH\x04r\x02\x18\x03R\bcurrency\x12%\n" +
+	"\blanguage\x18\x0e \x01(\tB\t\xbaH\x06r\x04\xe8\xb5\x18\x01R\blanguage\x12/\n" +
 	"\ftus_metadata\x18\x0f \x01(\tB\f\xbaH\tr\a\x98\xb5\x18\x01\x18\x80 R\vtusMetadata\x12!\n" +
 	"\x06issuer\x18\x10 \x01(\tB\t\xbaH\x06r\x04\x90\xb5\x18\x01R\x06issuerB\x0f\n" +
 	"\r_reject_limitB\x11\n" +

@@ -255,6 +255,22 @@ var file_tocsin_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50012,opt,name=optional_uuid7",
 		Filename:      "tocsin/options/v1/options.proto",
 	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50013,
+		Name:          "tocsin.options.v1.optional_language",
+		Tag:           "varint,50013,opt,name=optional_language",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50014,
+		Name:          "tocsin.options.v1.time_of_day",
+		Tag:           "varint,50014,opt,name=time_of_day",
+		Filename:      "tocsin/options/v1/options.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MessageOptions.
@@ -331,6 +347,14 @@ var (
 	//
 	// optional bool optional_uuid7 = 50012;
 	E_OptionalUuid7 = &file_tocsin_options_v1_options_proto_extTypes[14]
+	// optional_language accepts a language as BCP 47 has it, or nothing.
+	//
+	// optional bool optional_language = 50013;
+	E_OptionalLanguage = &file_tocsin_options_v1_options_proto_extTypes[15]
+	// time_of_day accepts a time of day, to the minute.
+	//
+	// optional bool time_of_day = 50014;
+	E_TimeOfDay = &file_tocsin_options_v1_options_proto_extTypes[16]
 )
 
 var File_tocsin_options_v1_options_proto protoreflect.FileDescriptor
@@ -383,7 +407,13 @@ const file_tocsin_options_v1_options_proto_rawDesc = "" +
 	"\x1astring.optional_media_type\x12?must be empty or a media type without parameters, like text/csv\x1aI!rule || this.matches('^([A-Za-z0-9.+-]{1,100}/[A-Za-z0-9.+-]{1,100})?$')R\x11optionalMediaType:\xfe\x01\n" +
 	"\x0eoptional_uuid7\x12\x19.buf.validate.StringRules\x18܆\x03 \x01(\bB\xb9\x01\xc2H\xb5\x01\n" +
 	"\xb2\x01\n" +
-	"\x15string.optional_uuid7\x126must be empty or a UUID of version 7, in small letters\x1aa!rule || this.matches('^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$')R\roptionalUuid7B\xb8\x01\n" +
+	"\x15string.optional_uuid7\x126must be empty or a UUID of version 7, in small letters\x1aa!rule || this.matches('^([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})?$')R\roptionalUuid7:\xe3\x01\n" +
+	"\x11optional_language\x12\x19.buf.validate.StringRules\x18݆\x03 \x01(\bB\x98\x01\xc2H\x94\x01\n" +
+	"\x91\x01\n" +
+	"\x18string.optional_language\x120must be empty or a language like de, en or pt-BR\x1aC!rule || this.matches('^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$')R\x10optionalLanguage:\xb2\x01\n" +
+	"\vtime_of_day\x12\x19.buf.validate.StringRules\x18ކ\x03 \x01(\bBu\xc2Hr\n" +
+	"p\n" +
+	"\x12string.time_of_day\x12 must be a time of day like 08:30\x1a8!rule || this.matches('^([01][0-9]|2[0-3]):[0-5][0-9]$')R\ttimeOfDayB\xb8\x01\n" +
 	"\x15com.tocsin.options.v1B\fOptionsProtoP\x01Z&tocsin/gen/tocsin/options/v1;optionsv1\xa2\x02\x03TOX\xaa\x02\x11Tocsin.Options.V1\xca\x02\x11Tocsin\\Options\\V1\xe2\x02\x1dTocsin\\Options\\V1\\GPBMetadata\xea\x02\x13Tocsin::Options::V1\x92\x03\x02\b\x01b\beditionsp\xe8\a"
 
 var (
@@ -422,12 +452,14 @@ var file_tocsin_options_v1_options_proto_depIdxs = []int32{
 	4,  // 12: tocsin.options.v1.optional_sha256:extendee -> buf.validate.StringRules
 	4,  // 13: tocsin.options.v1.optional_media_type:extendee -> buf.validate.StringRules
 	4,  // 14: tocsin.options.v1.optional_uuid7:extendee -> buf.validate.StringRules
-	1,  // 15: tocsin.options.v1.event:type_name -> tocsin.options.v1.EventRule
-	0,  // 16: tocsin.options.v1.auth:type_name -> tocsin.options.v1.AuthRule
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	15, // [15:17] is the sub-list for extension type_name
-	0,  // [0:15] is the sub-list for extension extendee
+	4,  // 15: tocsin.options.v1.optional_language:extendee -> buf.validate.StringRules
+	4,  // 16: tocsin.options.v1.time_of_day:extendee -> buf.validate.StringRules
+	1,  // 17: tocsin.options.v1.event:type_name -> tocsin.options.v1.EventRule
+	0,  // 18: tocsin.options.v1.auth:type_name -> tocsin.options.v1.AuthRule
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	17, // [17:19] is the sub-list for extension type_name
+	0,  // [0:17] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
 }
 
@@ -443,7 +475,7 @@ func file_tocsin_options_v1_options_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tocsin_options_v1_options_proto_rawDesc), len(file_tocsin_options_v1_options_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   2,
-			NumExtensions: 15,
+			NumExtensions: 17,
 			NumServices:   0,
 		},
 		GoTypes:           file_tocsin_options_v1_options_proto_goTypes,

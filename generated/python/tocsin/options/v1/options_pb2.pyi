@@ -37,6 +37,10 @@ OPTIONAL_MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
 optional_media_type: _descriptor.FieldDescriptor
 OPTIONAL_UUID7_FIELD_NUMBER: _ClassVar[int]
 optional_uuid7: _descriptor.FieldDescriptor
+OPTIONAL_LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+optional_language: _descriptor.FieldDescriptor
+TIME_OF_DAY_FIELD_NUMBER: _ClassVar[int]
+time_of_day: _descriptor.FieldDescriptor
 
 class AuthRule(_message.Message):
     __slots__ = ("scopes", "public")
