@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import date
 from decimal import Decimal
 from typing import ClassVar, Final
@@ -149,11 +149,12 @@ def load_code(given: Mapping[str, str]) -> Epc | Pix | Boleto:
         raise ValueError(f"payment has code {given.get('code')!r}; it is one of {', '.join(kinds)}")
     if any(not isinstance(value, str) for value in rest.values()):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"payment {given['code']} has texts only (in quotes)")
-    try:
-        return kind(**rest)
-    except TypeError as error:
-        what = str(error).removeprefix(f"{kind.__name__}.__init__() ")
-        raise ValueError(f"payment {given['code']}: {what}") from None
+    known = {one.name: one.default is MISSING for one in fields(kind)}
+    if unknown := sorted(rest.keys() - known.keys()):
+        raise ValueError(f"payment {given['code']} has {', '.join(unknown)}; it may have code, {', '.join(known)}")
+    if lacking := [name for name, needed in known.items() if needed and name not in rest]:
+        raise ValueError(f"payment {given['code']} has no {', '.join(lacking)}")
+    return kind(**rest)
 
 
 def _registered(number: str) -> bool:
