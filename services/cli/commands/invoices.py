@@ -7,7 +7,7 @@ import typer
 
 from services.cli.errors import CommandError
 from services.cli.options import StateDirOption, debt_file_id, one_of
-from services.cli.output import JsonOption, console, fields, print_json, table
+from services.cli.output import JsonOption, console, counted, fields, print_json, table
 
 app = typer.Typer(help="List, show, retry and link to invoices.", no_args_is_help=True)
 
@@ -88,10 +88,11 @@ def retry(
             outcome = answer(client.post("/v1/invoices:retry", json={"filter": filters, "dryRun": dry_run}))
             total, more = total + outcome.get("retried", 0), outcome.get("more", False)
             if dry_run:
-                console().print(f"{total:,}{' or more' if more else ''} would be tried again")
+                told = f"{total:,} or more invoices" if more else counted(total, "invoice")
+                console().print(f"{told} would be tried again")
                 return
     if everything:
-        console().print(f"{total:,} [green]are tried again[/]")
+        console().print(f"{counted(total, 'invoice')} [green]{'is' if total == 1 else 'are'} tried again[/]")
 
 
 @app.command()

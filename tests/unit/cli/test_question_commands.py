@@ -292,7 +292,7 @@ def test_invoices_are_listed_and_tried_again(edge: Put, capsys: pytest.CaptureFi
     text = printed(capsys)
     assert "again at 2026-11-30 10:15:30" in text
     assert run(["invoices", "retry", "--all", "--file", "f1", "--code", "SMTP_4"]) == 0
-    assert "3 are tried again" in printed(capsys)
+    assert "3 invoices are tried again" in printed(capsys)
     assert json.loads(fake.asked[1].content) == {"filter": {"debtFile": "f1", "code": "SMTP_4"}, "dryRun": False}
     assert run(["invoices", "retry", "D-1"]) == 0
     assert fake.asked[2].url.path == "/v1/invoices/D-1:retry"
