@@ -1,8 +1,9 @@
 """Erasing the personal data of debtors from debts and rejected rows."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -37,11 +38,14 @@ class Invoices:
     def __init__(self) -> None:
         self.asked: list[tuple[Wanted, Mapping[str, str]]] = []
         self.away = False
+        self.meanwhile: list[Coroutine[Any, Any, object]] = []
 
     async def erase(self, wanted: Wanted, debts: Mapping[str, str]) -> AsyncGenerator[ErasedCounts]:
         self.asked.append((wanted, debts))
         if self.away:
             raise Unavailable("away")
+        while self.meanwhile:
+            await self.meanwhile.pop()
         yield ErasedCounts(invoices=2, documents=1)
         yield ErasedCounts(invoices=1, dead_letters=1)
 
@@ -117,6 +121,16 @@ async def test_by_address_and_by_debt(desk: Desk, erasures: DebtErasures, invoic
     assert (await desk.debts.debt("a2")).name == "Ann"
     assert (await erase(erasures, ErasureKind.EMAIL, "ann@EXAMPLE.org")).counts.debts == 1
     assert [dict(debts) for _, debts in invoices.asked] == [{"a1": file.id}, {"a2": file.id}]
+
+
+async def test_a_debt_that_comes_in_the_meantime_is_not_erased_by_half(
+    desk: Desk, erasures: DebtErasures, invoices: Invoices
+) -> None:
+    """Its invoice may be erased already."""
+    await desk.processed([row("a1", **ANN)])
+    invoices.meanwhile.append(desk.processed([row("a2", **ANN)]))
+    assert (await erase(erasures, ErasureKind.GOVERNMENT_ID, ANN["government_id"])).counts.debts == 2
+    assert [(await desk.debts.debt(one)).name for one in ("a1", "a2")] == ["", ""]
 
 
 async def test_one_that_broke_off_goes_on_by_itself(

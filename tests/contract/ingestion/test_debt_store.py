@@ -10,7 +10,9 @@ from dataclasses import astuple, dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 
+import asyncpg
 import pytest
 
 from services.chassis.ids import new_id
@@ -29,7 +31,7 @@ from services.ingestion.application.debts.ports import (
     Run,
     TextForm,
 )
-from services.ingestion.domain.debts.debt_file import Counts, DebtFile, FileFilter, FileState
+from services.ingestion.domain.debts.debt_file import Counts, DebtFile, DebtFilter, FileFilter, FileState
 from services.ingestion.domain.debts.errors import LeaseLost, UploadBroken, UploadInProgress
 from services.ingestion.domain.debts.parser import Checkpoint
 from services.ingestion.domain.errors import ResourceExists, ResourceNotFound
@@ -461,6 +463,28 @@ async def test_a_block_that_must_wait_is_still_stored_before_the_next_one(desk: 
         assert await desk.debts.remove_debts(gone.id, 9) == 1
         await desk.store.rolled_back(gone.id)
         assert [await first, await second] == [Counts(2, 0, 0), Counts(1, 0, 1)]
+
+
+@pytest.mark.parametrize("where", ["real"])
+async def test_a_debt_that_goes_while_a_block_meets_it_is_registered(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no duplicate any more, nor was it inserted: counted as accepted it would be a debt that there is not."""
+    gone = await desk.processed([row("a")])
+    execute, removed = asyncpg.Connection.execute, list[int]()
+
+    async def meanwhile(connection: asyncpg.Connection, query: str, *arguments: Any, **options: Any) -> str:
+        status = await execute(connection, query, *arguments, **options)
+        if "INSERT INTO debts SELECT DISTINCT" in query and not removed:
+            removed.append(await desk.debts.remove_debts(gone.id, 9))
+        return status
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", meanwhile)
+    file = await desk.processed([row("a", name="Somebody else"), row("b")])
+    assert (removed, file.counts) == ([1], Counts(2, 0, 0))
+    found = await desk.debts.debts_of_file(DebtFilter(file.id), 0, 9)
+    told = [debt[5] for name, batch in await desk.registered() for debt in batch if name == file.id]
+    assert sorted(debt.id for debt in found) == sorted(told) == ["a", "b"]
 
 
 async def test_behind_a_block_that_was_given_up_none_is_stored(desk: Desk) -> None:

@@ -160,7 +160,7 @@ class DebtWriter:
         if block.staged is None:
             block.staged = await asyncio.to_thread(debt_copy.encode, block.rows, self._run.file_id)
         await stage(connection, block.staged)
-        await connection.execute(
+        inserted = await connection.execute(
             """
             INSERT INTO debts SELECT DISTINCT ON (id) * FROM debt_chunk ORDER BY id, line
             ON CONFLICT (id) DO NOTHING
@@ -174,6 +174,8 @@ class DebtWriter:
             """
         )
         self._expect_known = bool(found)
+        if int(inserted.rpartition(" ")[2]) + len(found) < len(block.rows):
+            raise Aborted("debts that were known a moment ago have been taken back")
         if found and await connection.fetchval(_GOING, list({row["holder"] for row in found})):
             raise Aborted("debts of the file are just being taken back with another one")
         block.events = []
