@@ -85,6 +85,15 @@ async def test_debts_go_with_their_invoices(desk: Desk, statuses: DebtStatusStor
         await statuses.history("nobody")
 
 
+async def test_what_may_be_out_stays_so_when_its_invoice_is_cancelled(desk: Desk, statuses: DebtStatusStore) -> None:
+    """Because its debtor is erased, say."""
+    file, [one, two] = await registered(desk, 2)
+    await statuses.follow({"e1": [change(debt, file, 2, "STORED", "CUT", doubtful=True) for debt in (one, two)]})
+    await statuses.follow({"e2": [change(one, file, 3, "CANCELLED", doubtful=True), change(two, file, 3, "CANCELLED")]})
+    assert [status.name for status, _ in await found(desk, [one, two])] == ["MAILED", "REGISTERED"]
+    assert (await told(statuses, one))[-1] == ("MAILED", "INVOICE_CANCELLED", "")
+
+
 async def test_nothing_goes_backwards_and_an_event_counts_once(desk: Desk, statuses: DebtStatusStore) -> None:
     file, [one] = await registered(desk, 1)
     await statuses.follow({"e2": [change(one, file, 3, "MAILED")]})

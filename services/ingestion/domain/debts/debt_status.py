@@ -68,6 +68,8 @@ def invoice_change(state: str, time: datetime, code: str, *, doubtful: bool) -> 
         return None
     if doubtful and status is DebtStatus.INVOICED:
         return StatusChange(DebtStatus.MAILED, time, event="INVOICE_DOUBTFUL", note=code)
+    if doubtful and state == "CANCELLED":
+        status = DebtStatus.MAILED  # nobody hopes for another e-mail, and that one may be out
     return StatusChange(status, time, event=f"INVOICE_{state}", note=code)
 
 
