@@ -59,6 +59,8 @@ class IngestionSettings(ObjectStorageSettings):
     """Further origins, and networks (10.1.0.0/16) for URLs that spell an address out, that need not be public."""
     video_origins: str = ""
     """Still further ones, that another media-probe than the mesh's own is told of."""
+    alert_retention: Duration = Field(timedelta(days=400), validation_alias="TOCSIN_ALERT_RETENTION")
+    """How long an alert and what is known of its video are kept; the same for all processes of a mesh."""
     database_pool: int = 10
     """Sessions at the database, at most."""
 
@@ -260,6 +262,11 @@ class IngestionSettings(ObjectStorageSettings):
         )
         require(1 <= self.quarantine_most <= 1_000_000, self.env("quarantine_most"), "must be from 1 to 1000000")
         require(1 <= self.database_pool <= 200, self.env("database_pool"), "must be from 1 to 200")
+        require(
+            timedelta(days=8) <= self.alert_retention <= timedelta(days=36_500),
+            self.env("alert_retention"),
+            "must be from 8d (events are kept for 7d) to 36500d",
+        )
         self._verify_debts()
         self._verify_uploads()
         self.video_targets()

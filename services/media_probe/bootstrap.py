@@ -11,6 +11,7 @@ from services.chassis.nats.broker_checks import round_trip
 from services.chassis.net_guard import AddressGuard
 from services.chassis.postgres import Database, Outbox, OutboxRelay, open_database, prune
 from services.chassis.telemetry.logs import get_logger
+from services.media_probe.adapters import metrics
 from services.media_probe.adapters.events import SOURCE
 from services.media_probe.adapters.grpc.servicer import VideoServicer
 from services.media_probe.adapters.http.remote_file import FileBudget
@@ -23,6 +24,7 @@ from services.media_probe.adapters.postgres.store import PostgresVideoStore
 from services.media_probe.application.alerts import HandleAlert
 from services.media_probe.application.probe_places import ProbePlaces
 from services.media_probe.application.prober import ProbeLimits, Prober
+from services.media_probe.application.retention import VideoRetention
 from services.media_probe.application.videos import Videos
 from services.media_probe.domain.target import TargetRule
 from services.media_probe.settings import MediaProbeSettings
@@ -75,6 +77,8 @@ async def bootstrap(app: App, settings: MediaProbeSettings) -> None:
     app.task("workers", pool.keep_warm(app.stopping), until=Step.FINISH, patience=timedelta(seconds=1))
     app.task("nats connection", nats.wait_lost(), until=Step.DRAIN_NATS)
     app.task("upkeep", _upkeep(database), until=Step.FINISH)
+    retention = VideoRetention(store, settings.alert_retention, metrics.REMOVED.inc)
+    app.task("retention of videos", retention.run(), until=Step.FINISH)
 
     answers = attempt_answers(nats, store)
     await answers.start()

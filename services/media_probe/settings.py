@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from pydantic import Field
+
 from services.chassis.origins import Origin, Targets
 from services.chassis.settings import KIB, MIB, ChassisSettings, Duration, Refused, Size, own_prefix, require
 
@@ -45,6 +47,9 @@ class MediaProbeSettings(ChassisSettings):
     read_timeout: Duration = timedelta(seconds=5)
     """How long a video server may send nothing."""
 
+    alert_retention: Duration = Field(timedelta(days=400), validation_alias="TOCSIN_ALERT_RETENTION")
+    """How long an alert and what is known of its video are kept; the same for all processes of a mesh."""
+
     max_attempts: int = 6
     """Attempts at one alert."""
     retry_base: Duration = timedelta(seconds=1)
@@ -81,6 +86,11 @@ class MediaProbeSettings(ChassisSettings):
         )
         require(self.max_index <= self.max_bytes, self.env("max_index"), "must not be more than the maximum of bytes")
         require(self.retry_cap >= self.retry_base, self.env("retry_cap"), "must not be less than the base")
+        require(
+            timedelta(days=8) <= self.alert_retention <= timedelta(days=36_500),
+            self.env("alert_retention"),
+            "must be from 8d (events are kept for 7d) to 36500d",
+        )
         require(self.retry_cap <= timedelta(hours=24), self.env("retry_cap"), "must be at most 24h")
 
     def private_targets(self) -> Targets:

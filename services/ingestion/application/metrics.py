@@ -12,3 +12,4 @@ PENDING_BYTES = gauge("tocsin_ingestion_pending_bytes", "Accepted readings that 
 ADMISSION_REFUSED = counter("tocsin_ingestion_admission_refused", "Requests refused because too much was pending.")
 SERIES_CACHED = gauge("tocsin_ingestion_series_cached", "Series in the cache of the hot path.")
 QUARANTINED = counter("tocsin_ingestion_payloads_quarantined", "Payloads that no adapter understood.", ["format"])
+ALERTS_REMOVED = counter("tocsin_ingestion_alert_retention_removed", "Alerts removed after their time.")

@@ -195,6 +195,10 @@ class Alerts(Protocol):
         """Raises ResourceNotFound."""
         ...
 
+    async def remove(self, before: datetime, limit: int) -> int:
+        """Removes up to `limit` alerts that were accepted before then; how many."""
+        ...
+
     async def list(self, wanted: AlertFilter, after: tuple[float, str] | None, limit: int) -> list[Alert]:
         """Up to `limit` of them, newest first, after the one with this timestamp and uid."""
         ...

@@ -15,6 +15,7 @@ from services.ingestion.adapters.nats.video_events import CONSUMER, STATES_TOGET
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts
 from services.ingestion.adapters.video_guard import MeshVideoGuard
 from services.ingestion.application.alert_history import AlertHistories
+from services.ingestion.application.alert_retention import AlertRetention
 from services.ingestion.application.alerts import AlertDesk
 from services.ingestion.bootstrap.base import SERVICE, Base
 from tocsin.ingestion.v1.alert_service_pb2_grpc import add_AlertServiceServicer_to_server
@@ -28,6 +29,9 @@ def wire_alerts(base: Base) -> None:
     desk = AlertDesk(alerts, settings.video_targets(), guard)
     histories = AlertHistories(alerts, NatsAlertWitnesses(base.nats))
     add_AlertServiceServicer_to_server(AlertServicer(desk, histories), base.app.server.registrar)
+    if base.app.worker == 0:
+        retention = AlertRetention(alerts, settings.alert_retention)
+        base.app.task("retention of alerts", retention.run(), until=Step.STOP_PULLING)
     options = ConsumerOptions(service=SERVICE, name=CONSUMER, stream=VIDEOS, max_in_flight=STATES_TOGETHER)
     handler = AlertStates(base.database)
     consumer = BatchConsumer(base.nats, options, handler.take, publisher=base.publisher)

@@ -10,6 +10,7 @@ PROBE_BYTES = histogram(
 )
 PROBE_REQUESTS = histogram("tocsin_probe_requests", "Requests that one probe made.", buckets=(1, 2, 3, 4, 6, 8, 16, 32))
 FAILURES = counter("tocsin_probe_failures", "Probes that failed, by reason.", ("failure",))
+REMOVED = counter("tocsin_probe_retention_removed", "Videos whose results were removed after their time.")
 WORKERS_REPLACED = counter(
     "tocsin_probe_workers_replaced", "Probe workers lost: crashed, failed, hangs, idle.", ("cause",)
 )

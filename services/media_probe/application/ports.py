@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Protocol
 
 from services.media_probe.domain.container_formats import Container
@@ -123,6 +124,10 @@ class VideoStore(Protocol):
         """In one transaction: the row, and for a final one the event and the mark that this report has had its effect.
         False, and nothing done, when it had it already, when the row says that it succeeded, and when a later report
         of the alert has a row."""
+        ...
+
+    async def remove(self, before: datetime, limit: int) -> int:
+        """Removes up to `limit` rows of which the first was recorded before then, with their history; how many."""
         ...
 
     async def retry(self, uid: str, event_id: str) -> Video:

@@ -11,6 +11,7 @@ from services.ingestion.adapters.memory.stores import MemoryAlerts, MemoryIdempo
 from services.ingestion.adapters.postgres.alerts import PostgresAlerts, move
 from services.ingestion.adapters.postgres.idempotency import PostgresIdempotencyKeys
 from services.ingestion.adapters.postgres.quarantine import PostgresQuarantine
+from services.ingestion.application.alert_retention import AlertRetention
 from services.ingestion.application.ports import Alerts, Claim, IdempotencyKeys, Quarantine, Quarantined
 from services.ingestion.domain.alert import Alert, AlertFilter, AlertState, Report
 from services.ingestion.domain.errors import IdempotencyConflict, ResourceExists, ResourceNotFound
@@ -198,6 +199,23 @@ async def test_what_is_told_with_a_version_counts_in_its_order(desk: Desk) -> No
         assert await desk.alerts.get("u") == found
     await desk.move(Report("u", AlertState.FAILED, "TIMEOUT"))
     assert (await desk.alerts.get("u")).state is AlertState.PROBED
+
+
+async def test_old_alerts_go_and_their_uids_may_be_used_again(desk: Desk) -> None:
+    for number in range(3):
+        await desk.alerts.accept(Alert(f"u{number}", "/v", 1e9, "s"))
+    await desk.move(Report("u0", AlertState.FAILED, "NOT_FOUND", 6))
+    reported, now = await desk.reported(), datetime.now(UTC)
+    assert await AlertRetention(desk.alerts, timedelta(days=30)).remove(now + timedelta(days=30, hours=23)) == 0
+    assert await desk.alerts.remove(now + timedelta(days=1), 2) == 2
+    assert await AlertRetention(desk.alerts, timedelta(days=30)).remove(now + timedelta(days=31, hours=1)) == 1
+    with pytest.raises(ResourceNotFound):
+        await desk.alerts.get("u0")
+    await desk.move(Report("u0", AlertState.PROBED, "", 8))  # of before: nobody knows it any more
+    await desk.alerts.accept(Alert("u0", "/other", 2e9, "s"))
+    assert await desk.reported() == reported + 1
+    await desk.move(Report("u0", AlertState.PROBING, "", 1))
+    assert (await desk.alerts.get("u0")).state is AlertState.PROBING
 
 
 async def test_reports_about_many_alerts_have_their_effect_together_in_their_order(database: Database) -> None:

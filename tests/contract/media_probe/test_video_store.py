@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from services.media_probe.adapters.memory.store import InMemoryVideoStore
 from services.media_probe.adapters.postgres.store import PostgresVideoStore
 from services.media_probe.application.errors import VideoNotFailed, VideoNotFound
 from services.media_probe.application.ports import MAX_HISTORY, VideoStore
+from services.media_probe.application.retention import VideoRetention
 from services.media_probe.domain.failure import Failure
 from services.media_probe.domain.video import Alert, Effort, Facts, State, Video, VideoFilter
 from tests.support.postgres import Schemas
@@ -177,6 +178,25 @@ async def test_the_last_attempts_are_kept(store: VideoStore) -> None:
     found = await store.get("cam-1")
     assert found is not None
     assert [one.number for one in found.history] == list(range(6, MAX_HISTORY + 6))
+
+
+async def test_old_results_go_with_their_history(store: VideoStore) -> None:
+    for number in range(1, 4):
+        assert await store.record(alert(number), row(alert(number), State.FAILED))
+    await store.retry("cam-1", "again")
+    now, counted = datetime.now(UTC), list[int]()
+    retention = VideoRetention(store, timedelta(days=30), counted.append)
+    assert await retention.remove(now + timedelta(days=29)) == 0
+    assert await store.remove(now + timedelta(days=1), 1) == 1
+    assert await retention.remove(now + timedelta(days=31)) == 2
+    assert await retention.remove(now + timedelta(days=31)) == 0
+    assert counted == [0, 2, 0]
+    assert await store.page(VideoFilter(), None, 9) == []
+    anew = replace(alert(), event_id="anew")
+    assert await store.record(anew, row(anew, State.PROBED))
+    found = await store.get("cam-1")
+    assert found is not None
+    assert [one.failure for one in found.history] == [None]
 
 
 async def test_only_what_failed_is_retried(store: VideoStore) -> None:

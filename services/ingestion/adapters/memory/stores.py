@@ -149,6 +149,13 @@ class MemoryAlerts:
             raise ResourceNotFound("alert", uid)
         return self._alerts[uid]
 
+    async def remove(self, before: datetime, limit: int) -> int:
+        old = [uid for uid, alert in self._alerts.items() if alert.create_time and alert.create_time < before][:limit]
+        for uid in old:
+            del self._alerts[uid]
+            self._versions.pop(uid, None)
+        return len(old)
+
     async def list(self, wanted: AlertFilter, after: tuple[float, str] | None, limit: int) -> list[Alert]:
         found = [
             alert
@@ -163,8 +170,8 @@ class MemoryAlerts:
 
     async def move(self, report: Report) -> None:
         """As the consumer of video events does."""
-        alert, version = await self.get(report.uid), self._versions.get(report.uid, 0)
-        if moves(alert.state, version, report):
+        alert, version = self._alerts.get(report.uid), self._versions.get(report.uid, 0)
+        if alert is not None and moves(alert.state, version, report):
             self._versions[report.uid] = report.version or version
             self._alerts[report.uid] = replace(
                 alert, state=report.state, reason=report.reason, update_time=datetime.now(UTC)

@@ -1,6 +1,7 @@
 """Alerts in PostgreSQL, and the event of each in the outbox."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import asyncpg
 
@@ -24,6 +25,16 @@ _INSERT = f"""
 """
 _STORED = f"SELECT {_COLUMNS} FROM alerts WHERE uid = ANY($1::text[])"
 
+_REMOVE = """
+    WITH gone AS (
+        DELETE FROM alerts WHERE uid IN (
+            SELECT uid FROM alerts WHERE create_time < $1 ORDER BY create_time LIMIT $2 FOR UPDATE SKIP LOCKED
+        )
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone
+"""
+
 
 class PostgresAlerts:
     """Stored alerts (the port `Alerts`)."""
@@ -39,8 +50,9 @@ class PostgresAlerts:
         reported = alerts_pb2.VideoAlertReported(
             uid=alert.uid, video=alert.video, timestamp=alert.timestamp, store=alert.store
         )
-        # Encoded here, so that it carries its own caller's trace.
-        event = self._outbox.encode(Event(ALERT_REPORTED_SUBJECT, reported, id=f"alert-{alert.uid}"))
+        # An id of its own, as the uid may be used again once the alert has been removed. Encoded here, so that it
+        # carries its own caller's trace.
+        event = self._outbox.encode(Event(ALERT_REPORTED_SUBJECT, reported))
         return await self._accepting.submit((alert, event))
 
     async def _accept(
@@ -71,6 +83,11 @@ class PostgresAlerts:
         if row is None:
             raise ResourceNotFound("alert", uid)
         return _alert(row)
+
+    async def remove(self, before: datetime, limit: int) -> int:
+        """See the port."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(_REMOVE, before, limit)
 
     async def list(self, wanted: AlertFilter, after: tuple[float, str] | None, limit: int) -> list[Alert]:
         """Newest first."""

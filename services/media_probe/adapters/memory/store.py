@@ -17,6 +17,7 @@ class InMemoryVideoStore:
         self.retried: list[tuple[str, str]] = []
         self._rows: dict[str, Video] = {}
         self._earlier: dict[str, list[Attempt]] = {}
+        self._made: dict[str, datetime] = {}
         self._marks: set[str] = set()
 
     async def get(self, uid: str) -> Video | None:
@@ -64,7 +65,17 @@ class InMemoryVideoStore:
             row = replace(row, version=max(there.version + 1, row.version))
             if (last := there.last_attempt()) is not None:
                 self._earlier.setdefault(row.uid, []).append(last)
-        self._rows[row.uid] = replace(row, update_time=datetime.now(UTC))
+        now = datetime.now(UTC)
+        self._made.setdefault(row.uid, now)
+        self._rows[row.uid] = replace(row, update_time=now)
+
+    async def remove(self, before: datetime, limit: int) -> int:
+        """See the port."""
+        old = [uid for uid, made in self._made.items() if made < before][:limit]
+        for uid in old:
+            del self._made[uid], self._rows[uid]
+            self._earlier.pop(uid, None)
+        return len(old)
 
     async def retry(self, uid: str, event_id: str) -> Video:
         """See the port."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -50,6 +51,15 @@ _KNOWN: Final = f"""
     ) AS seen
     FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS asked (uid, event, failure, place)
     LEFT JOIN videos v ON v.uid = asked.uid ORDER BY asked.place
+"""
+_REMOVE: Final = """
+    WITH gone AS (
+        DELETE FROM videos WHERE uid IN (
+            SELECT uid FROM videos WHERE create_time < $1 ORDER BY create_time LIMIT $2 FOR UPDATE SKIP LOCKED
+        )
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone
 """
 
 
@@ -155,6 +165,11 @@ class PostgresVideoStore:
             leaving = [result.event for place, result in enumerate(results) if done[place] and result.event is not None]
             await self._outbox.add_encoded_in_order(connection, leaving)
         return list(done.values())
+
+    async def remove(self, before: datetime, limit: int) -> int:
+        """See the port."""
+        async with self._database.connection() as connection:
+            return await connection.fetchval(_REMOVE, before, limit)
 
     async def retry(self, uid: str, event_id: str) -> Video:
         """See the port."""
