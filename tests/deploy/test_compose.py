@@ -139,7 +139,7 @@ async def test_the_demo_plays_against_it(deployment: Deployment, token: str, eng
         scenario = Scenario(Edge(client), deployment.world, deployment.videos, run=os.urandom(3).hex())
         for _, step in scenario.steps():
             await step()
-    assert downstream.seen["tocsin.videos.v1.probed", "VideoProbed"] == 4
+    assert downstream.seen["tocsin.videos.v1.probed", "VideoProbed"] == 6
     assert downstream.seen["tocsin.alarms.v1.raised", "AlarmRaised"] >= 2
     await connection.close()
 

@@ -46,6 +46,12 @@ def test_videos_of_every_kind_are_probed_and_announced(
         assert (video["width"], video["height"]) == edge.videos[name]
         assert video["store"] == "store-42"
         assert 0 < int(video["bytesFetched"]) <= 65_536
+    phone = next(uid for uid, name in uids.items() if name == "phone.mp4")
+    assert rest.get(f"/v1/videos/{phone}").json()["rotation"] in (90, 270)
+    # What the header of the one that lies says is not what is seen: the sizes above are those of the pictures.
+    header = (edge.world.videos / "recorder.avi").read_bytes()[:4096]
+    assert (1088).to_bytes(4, "little") in header
+    assert (1080).to_bytes(4, "little") not in header
 
     def hooks() -> dict[str, Any]:
         return {hook.data["uid"]: hook for hook in edge.world.hooks if hook.data.get("uid") in uids}

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from services.cli.client import answer
 from services.cli.demo.edge import Edge, eventually
 from services.cli.demo.meters import Meters
-from services.cli.demo.videos import BROKEN
+from services.cli.demo.videos import BROKEN, CLAIMED
 from services.cli.output import number, table
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Scenario:
         return await Meters(self.edge, f"{_BUILDING}-{self.run}", self.run, self.start.timestamp()).play()
 
     async def alerts(self) -> "RenderableType":
-        """Real videos of four kinds, one that is none, one that is missing; a webhook for each result."""
+        """Real videos of four kinds, one that a phone has turned, one that lies about its size, one that is none, one
+        that is missing; a webhook for each result."""
         types = ["tocsin.events.v1.VideoProbed", "tocsin.events.v1.VideoProbeFailed"]
         async with self.edge.subscribed(self.world.webhook_url, types) as secret:
             self.world.webhook_secret = secret
@@ -115,11 +116,7 @@ class Scenario:
         for uid, name in uids.items():
             alert = await self.edge.until(f"/v1/alerts/{uid}", lambda a: a["state"] in ("PROBED", "FAILED"))
             video = await self.edge.get(f"/v1/videos/{uid}")
-            outcome = (
-                f"{video['width']} x {video['height']} {video['codec']}"
-                if alert["state"] == "PROBED"
-                else video["failure"]
-            )
+            outcome = _picture(name, video) if alert["state"] == "PROBED" else video["failure"]
             fetched = f"{int(video['bytesFetched']):,} of {self._size(name):,}" if self._size(name) else "-"
             rows.append((name, alert["state"], outcome, fetched))
         await eventually(lambda: len({hook.event_id for hook in self.world.hooks}) >= len(uids), "webhooks")
@@ -270,6 +267,13 @@ class Scenario:
     def _size(self, name: str) -> int:
         path = self.world.videos / name
         return path.stat().st_size if path.exists() else 0
+
+
+def _picture(name: str, video: dict[str, Any]) -> str:
+    """Size and codec, and what a reader of the header alone would have got wrong."""
+    turned = f", turned by {video['rotation']}" if video["rotation"] else ""
+    claimed = f" (header: {CLAIMED[name][0]} x {CLAIMED[name][1]})" if name in CLAIMED else ""
+    return f"{video['width']} x {video['height']} {video['codec']}{turned}{claimed}"
 
 
 def _rfc3339(time: datetime) -> str:
