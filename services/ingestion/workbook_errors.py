@@ -12,15 +12,18 @@ _PIECE: Final = 1024 * 1024
 _UNKNOWN: Final = "#CALC!"
 _ROW_END: Final = b"row>"
 _SIGNS: Final = (b't="e"', b"t='e'", b"<f", b":f")
-_CELL: Final = re.compile(
+_ODD: Final = re.compile(
     rb"""
-    <(?:\w+:)?c\s(?P<says>[^>]*\bt=["']e["'](?:[^>]*[^>/])?)>(?P<holds>.*?)</(?:\w+:)?c>
-    | <(?:\w+:)?c\s(?P<place>[^>]*[^>/])>\s*<(?:\w+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:\w+:)?f>)\s*
-      (?P<empty><(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>
+    (?P<error>\st=["']e["'])
+    | (?:(?P<closed></(?:\w{1,20}:)?f>)|<(?:\w{1,20}:)?f(?:\s[^<>]*+|/)?(?<=/)>)\s*+
+      (?P<empty><(?:\w{1,20}:)?v\s*+/>\s*+|<(?:\w{1,20}:)?v>\s*+</(?:\w{1,20}:)?v>\s*+)?</(?:\w{1,20}:)?c>
     """,
-    re.DOTALL | re.VERBOSE,
+    re.VERBOSE,
 )
-"""An error, or a formula without its value."""
+"""What tells of an error, or of a formula without its value. (Every search here takes time by the length of its text
+alone, whatever that is.)"""
+_CELL: Final = re.compile(rb"<(?:\w{1,20}:)?c\s([^<>]*+)>")
+_NEXT: Final = re.compile(rb"</?(?:\w{1,20}:)?c[\s/>]")
 _VALUE: Final = re.compile(rb"<(?:\w+:)?v>([^<]*)<")
 _TEXT: Final = re.compile(rb"""\bt=["']str["']""")
 """Only such a value may be empty; libraries that write formulas leave others so."""
@@ -42,19 +45,40 @@ def error_cells(path: str, sheet: str) -> ErrorCells:
             parts = {name.replace("\\", "/").lower(): name for name in book.namelist()}
             with book.open(parts[_part_of(book, parts, sheet)]) as content:
                 for rows in _rows(content):
-                    for cell in _CELL.finditer(rows):
-                        if cell["empty"] and _TEXT.search(cell["place"]):
-                            continue
-                        place, value = _PLACE.search(cell["says"] or cell["place"]), _VALUE.search(cell["holds"] or b"")
-                        if place is None:
+                    for says, text in _errors(rows):
+                        if (place := _PLACE.search(says)) is None:
                             raise NoWorkbook("a cell with an error has no place")
-                        text = value[1].decode("utf-8", "replace") if value else _UNKNOWN
                         found.setdefault(int(place[2]) - 1, {})[_column(place[1])] = text
     except KeyError as error:
         raise NoWorkbook(f"it has no {error}") from None
     except (zipfile.BadZipFile, ElementTree.ParseError, NotImplementedError, RuntimeError) as error:
         raise NoWorkbook(str(error)) from None
     return found
+
+
+def _errors(rows: bytes) -> Iterator[tuple[bytes, str]]:
+    """What the tags of such cells say, and the errors."""
+    done = 0
+    for odd in _ODD.finditer(rows):
+        at = odd.start()
+        if at < done:
+            continue
+        tag = rows.rfind(b"<", done, at)
+        if odd["closed"] and tag >= 0:
+            tag = rows.rfind(b"<", done, tag)  # the last one is the formula's own
+        cell = _CELL.match(rows, tag) if tag >= 0 else None
+        if cell is None or cell[1].endswith(b"/"):
+            done = odd.end()
+            continue
+        done = cell.end()
+        if odd["empty"] and _TEXT.search(cell[1]):
+            continue
+        if not odd["error"]:
+            yield cell[1], _UNKNOWN
+            continue
+        end = _NEXT.search(rows, done)
+        value = _VALUE.search(rows, done, end.start() + 1 if end else len(rows))
+        yield cell[1], value[1].decode("utf-8", "replace") if value else _UNKNOWN
 
 
 def _part_of(book: zipfile.ZipFile, parts: dict[str, str], sheet: str) -> str:

@@ -12,7 +12,7 @@ from services.ingestion.application.debts.spool import Spool
 from services.ingestion.application.debts.spool_directory import SpoolDirectory
 from services.ingestion.domain.debts.conventions import Conventions, DateOrder
 from services.ingestion.domain.debts.dialect import Dialect
-from services.ingestion.domain.debts.errors import FileFormatInvalid, TooLarge
+from services.ingestion.domain.debts.errors import FileFormatInvalid, HeaderInvalid, TooLarge
 from services.ingestion.domain.debts.parser import Block, DebtParser
 from tests.support.debts import COLUMNS, content, row
 from tests.support.workbooks import workbook
@@ -104,6 +104,13 @@ def test_an_error_in_a_cell_is_no_empty_cell(tmp_path: Path) -> None:
             (7, "TEXT_INVALID"),
             *((line, "CURRENCY_UNKNOWN") for line in (8, 10, 11, 12)),
         ]
+
+
+@pytest.mark.parametrize("piece", ['t="e" ', '<c r="A1" t="e">', "<f>", "<c "])
+def test_looking_for_errors_takes_no_time_whatever_the_sheet_holds(tmp_path: Path, piece: str) -> None:
+    sheet = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData><row r="1"><c '
+    with pytest.raises((FileFormatInvalid, HeaderInvalid)):
+        read(workbook([], f"{sheet}{piece * 150_000}"), tmp_path)
 
 
 def test_the_first_sheet_that_a_person_sees_is_read(tmp_path: Path) -> None:
