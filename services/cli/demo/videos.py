@@ -4,6 +4,7 @@ lies about its size, and a file that is no video."""
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +14,15 @@ class _Video:
     format: str
     size: tuple[int, int]
     muxer: dict[str, str] = field(default_factory=dict[str, str])
-    codec: str = "mpeg4"
+    codec: Literal["mpeg4", "libx264"] = "mpeg4"
     turned: int = 0
     frames: int = 50
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height for display."""
+        width, height = self.size
+        return (height, width) if self.turned % 180 else (width, height)
 
 
 _VIDEOS = {
@@ -41,7 +48,7 @@ def make_videos(folder: Path) -> dict[str, tuple[int, int]]:
         header, mark, pictures = (folder / name).read_bytes().partition(b"movi")
         (folder / name).write_bytes(header.replace(true, claimed.to_bytes(4, "little")) + mark + pictures)
     (folder / BROKEN).write_text("this is a shopping list, not a video\n" * 200)
-    return {name: video.size[::-1] if video.turned % 180 else video.size for name, video in _VIDEOS.items()}
+    return {name: video.shown for name, video in _VIDEOS.items()}
 
 
 def _write(path: Path, video: _Video) -> None:
