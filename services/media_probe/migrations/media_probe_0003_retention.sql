@@ -3,11 +3,9 @@
 
 -- migrate: apply
 
-ALTER TABLE videos ADD COLUMN create_time timestamptz;
+ALTER TABLE videos ADD COLUMN create_time timestamptz NOT NULL DEFAULT now();
 
 UPDATE videos SET create_time = update_time;
-
-ALTER TABLE videos ALTER COLUMN create_time SET DEFAULT now(), ALTER COLUMN create_time SET NOT NULL;
 
 CREATE INDEX videos_oldest ON videos (create_time);
 
