@@ -24,8 +24,8 @@ def main() -> None:
 
     load_everything()
     silence()
-    sandbox.enter_sandbox(memory, writing)
-    _write(writing, worker_protocol.pack_answer(worker_protocol.READY))
+    filtered = sandbox.enter_sandbox(memory, writing)
+    _write(writing, worker_protocol.pack_answer({"kind": worker_protocol.READY, "filtered": filtered}))
     while head := _read(reading, worker_protocol.JOB.size):
         described, size = worker_protocol.JOB.unpack(head)
         data = _read(reading, described + size)

@@ -46,7 +46,9 @@ def source_design(video_url: str, dsn: str) -> Iterator[str]:
 
 
 async def _size(url: str) -> tuple[int, int]:
-    process = await asyncio.create_subprocess_exec(*COMMAND, url, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
     told, _ = await process.communicate()
     # A stream of a program is told twice, and some versions end a line with the separator.
     width, height = told.decode().split()[0].split("x")[:2]

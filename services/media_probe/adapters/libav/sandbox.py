@@ -1,7 +1,8 @@
 """Takes a worker's rights away, after its libraries are loaded and before the first byte. Standard library only.
 
 On Linux: it dies with its parent, can open nothing (neither files nor sockets: it has no descriptor left), can write no
-file, start no thread or process as an ordinary user, use no more than its memory, and gains no rights by exec.
+file, start no thread or process as an ordinary user, use no more than its memory, and gains no rights by exec. Where
+the kernel filters system calls, these and all that is not needed are refused a second time, to root as well.
 """
 
 import ctypes
@@ -10,6 +11,8 @@ import resource
 import signal
 import sys
 from typing import Final
+
+from services.media_probe.adapters.libav.system_calls import refuse_system_calls
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
@@ -25,9 +28,10 @@ def die_with(parent: int) -> None:
         raise SystemExit(1)
 
 
-def enter_sandbox(memory: int, keep: int) -> None:
+def enter_sandbox(memory: int, keep: int) -> bool:
     """Everything but reading and writing descriptors 0, 2 and `keep` becomes impossible; others that were inherited are
-    closed. `memory`: bytes of address space that jobs may use on top of what is used now."""
+    closed. `memory`: bytes of address space that jobs may use on top of what is used now. Returns whether the kernel
+    filters system calls."""
     maximum, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     os.closerange(3, keep)
     os.closerange(keep + 1, min(maximum, 1 << 20))
@@ -40,6 +44,7 @@ def enter_sandbox(memory: int, keep: int) -> None:
     _lower(resource.RLIMIT_NPROC, 0)
     # The next free number is already too high.
     _lower(resource.RLIMIT_NOFILE, 0)
+    return refuse_system_calls()
 
 
 def allow_cpu(seconds: int) -> None:

@@ -116,6 +116,7 @@ class WorkerPool:
         self._slots = asyncio.Semaphore(options.workers)
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
+        self._warned = False
 
     @property
     def pids(self) -> list[int]:
@@ -212,7 +213,7 @@ class WorkerPool:
         try:
             async with asyncio.timeout(_START_WITHIN):
                 started = await worker.answer()
-            if started != worker_protocol.READY:
+            if started["kind"] != worker_protocol.READY:
                 raise ValueError("an unexpected first answer")
         except BaseException as error:
             await asyncio.shield(worker.end())
@@ -220,7 +221,10 @@ class WorkerPool:
                 log.error("worker does not start", status=worker.status, error=repr(error))
                 raise Unavailable("no probe worker can be started") from error
             raise
-        log.info("worker started", pid=worker.pid)
+        log.info("worker started", pid=worker.pid, filtered=started["filtered"])
+        if not started["filtered"] and not self._warned:
+            self._warned = True
+            log.warning("this kernel does not filter the system calls of probe workers: their limits alone hold them")
         return worker
 
     @staticmethod

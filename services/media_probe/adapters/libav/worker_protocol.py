@@ -12,7 +12,8 @@ from typing import Any, Final
 JOB: Final = struct.Struct("!II")
 ANSWER: Final = struct.Struct("!I")
 MAX_ANSWER: Final = 64 * 1024
-READY: Final = {"kind": "ready"}
+READY: Final = "ready"
+"""The kind of a worker's first answer; `filtered` tells whether the kernel filters its system calls."""
 
 
 def pack_job(head: Mapping[str, Any], pieces: Sequence[tuple[int, bytes]]) -> bytes:
