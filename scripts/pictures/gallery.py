@@ -1,6 +1,6 @@
 """All pictures of docs/, by file name."""
 
-from scripts.pictures import alarms, counters, means, rare, reminders, windows
+from scripts.pictures import alarms, counters, means, probes, rare, reminders, windows
 
 _PICTURES = {
     "event-time": windows.event_time,
@@ -25,6 +25,7 @@ _PICTURES = {
     "alarm-rate-of-change": alarms.rate_of_change,
     "alarm-container": alarms.container,
     "reminder-frequency": reminders.frequency,
+    "probe-places": probes.places,
 }
 
 
