@@ -96,6 +96,8 @@ _UNSUPPORTED: Final = (
     (b".RMF", "the container RealMedia is not probed"),
     (b"FWS", "the container SWF is not probed"),
     (b"CWS", "the container SWF is not probed"),
+    (b"ZWS", "the container SWF is not probed"),
+    (b"\x12\x00\x0a", "raw AV1 (OBU) is not probed"),
     (b"\xff\xd8\xff", "the file is an image (JPEG)"),
     (b"\x89PNG\r\n\x1a\n", "the file is an image (PNG)"),
     (b"II*\0", "the file is an image (TIFF)"),

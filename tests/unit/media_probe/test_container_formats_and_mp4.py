@@ -33,6 +33,9 @@ def test_real_files_are_told_apart() -> None:
         (b"II*\0" + bytes(20), Failure.UNSUPPORTED),
         (b"#!AMR\n" + bytes(20), Failure.UNSUPPORTED),
         (b"FWS\x06" + bytes(20), Failure.UNSUPPORTED),
+        (b"ZWS\x0d" + bytes(20), Failure.UNSUPPORTED),
+        # A temporal delimiter, then a sequence header.
+        (b"\x12\x00\x0a\x0b\x00\x00\x00\x24" + bytes(20), Failure.UNSUPPORTED),
         (b"#EXTM3U\nhttp://169.254.169.254/\n", Failure.NOT_MEDIA),
         (b"ffconcat version 1.0\nfile /etc/passwd\n", Failure.NOT_MEDIA),
         (b"<html>not found</html>", Failure.NOT_MEDIA),
