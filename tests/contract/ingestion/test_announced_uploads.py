@@ -309,9 +309,21 @@ async def test_an_object_is_the_content_of_one_upload(
     assert not await objects.found(upload_id, SAID, other)
     assert await objects.unknown([one, other]) == [other]
     assert await objects.unknown([stored("inbox/b.csv", "e2")]) != []
+    again = replace(one, modified=one.modified + timedelta(seconds=1))
+    assert await objects.unknown([again]) == [again]
     claim = await claimed(parts, new_id())
     assert (claim.upload.id, claim.upload.by, claim.upload.said) == (upload_id, "bucket", SAID)
     assert (claim.upload.object_key, claim.upload.object_etag, claim.upload.received) == ("inbox/b.csv", "e1", 1234)
+
+
+async def test_the_same_file_put_again_is_another_object(objects: BucketUploadStore, parts: UploadPartStore) -> None:
+    one = stored("inbox/b.csv")
+    later = replace(one, modified=one.modified + timedelta(seconds=1))
+    assert await objects.found(new_id(), SAID, one)
+    assert await objects.found(new_id(), SAID, later)
+    assert await objects.unknown([one, later]) == []
+    claims = [await claimed(parts, new_id()) for _ in range(2)]
+    assert [claim.upload.object_modified for claim in claims] == [one.modified, later.modified]
 
 
 async def test_the_first_object_of_an_announced_upload_counts(store: UploadStore, objects: BucketUploadStore) -> None:

@@ -27,18 +27,20 @@ def over(key: str, etag: str) -> AnnouncedUpload:
         expire_time=NOW,
         object_key=key,
         object_etag=etag,
+        object_modified=NOW,
     )
 
 
 class Storage:
-    """A bucket and a store of uploads that are over: ETags by key."""
+    """A bucket and a store of uploads that are over: ETags by key; one that ends with `again` was put a day later."""
 
     def __init__(self, objects: dict[str, str], uploads: list[AnnouncedUpload]) -> None:
         self.etags, self.uploads = objects, uploads
 
     async def objects(self, prefix: str) -> AsyncGenerator[StoredObject]:
         for key in sorted(key for key in self.etags if key.startswith(prefix)):
-            yield StoredObject(key, self.etags[key], 1, NOW)
+            etag = self.etags[key].removesuffix(" again")
+            yield StoredObject(key, etag, 1, NOW if etag == self.etags[key] else NOW + timedelta(days=1))
 
     async def delete(self, key: str) -> None:
         del self.etags[key]
@@ -56,6 +58,7 @@ class Storage:
     [
         ({"debts/inbox/daily.csv": "old"}, {}),
         ({"debts/inbox/daily.csv": "new"}, {"debts/inbox/daily.csv": "new"}),
+        ({"debts/inbox/daily.csv": "old again"}, {"debts/inbox/daily.csv": "old again"}),
         ({"debts/inbox/daily.csv.gz": "old"}, {"debts/inbox/daily.csv.gz": "old"}),
         ({"debts/inbox/daily.csv": "old", "debts/inbox/daily.csv2": "x"}, {"debts/inbox/daily.csv2": "x"}),
         ({}, {}),

@@ -170,8 +170,11 @@ class MemoryUploads:
             self._end(self._uploads[claim.upload.id], UploadState.ENDED)
 
     async def unknown(self, objects: Sequence[StoredObject]) -> list[StoredObject]:
-        known = {(one.object_key, one.object_etag) for one in self._uploads.values()}
-        return [found for found in objects if (found.key, found.etag) not in known]
+        return [
+            found
+            for found in objects
+            if not any(one.is_of(found.key, found.etag, found.modified) for one in self._uploads.values())
+        ]
 
     async def arrived(self, upload_id: str, found: StoredObject) -> bool:
         upload = self._uploads.get(upload_id)
@@ -220,7 +223,12 @@ class MemoryUploads:
     def _whole(self, upload: AnnouncedUpload, found: StoredObject) -> None:
         self._ended[upload.id] = self.tables.now()
         self._uploads[upload.id] = replace(
-            upload, state=UploadState.WHOLE, received=found.size, object_key=found.key, object_etag=found.etag
+            upload,
+            state=UploadState.WHOLE,
+            received=found.size,
+            object_key=found.key,
+            object_etag=found.etag,
+            object_modified=found.modified,
         )
 
     def _mine(self, claim: Claim) -> bool:

@@ -16,7 +16,7 @@ from services.ingestion.domain.debts.upload_errors import StorageFull, UploadEnd
 from services.ingestion.domain.errors import ResourceNotFound
 
 UPLOAD_COLUMNS: Final = """id, by, way, state, said, received, error, create_time, expire_time, object_key,
-    object_etag"""
+    object_etag, object_modified"""
 _KIND: Final = "debt upload"
 _NO_FILE: Final = "NOT EXISTS (SELECT FROM debt_files f WHERE f.id = u.id)"
 _NOT_IN_TIME: Final = "the bytes did not come in time"
@@ -192,4 +192,5 @@ def upload_of(row: asyncpg.Record) -> AnnouncedUpload:
         expire_time=row["expire_time"],
         object_key=row["object_key"],
         object_etag=row["object_etag"],
+        object_modified=row["object_modified"],
     )

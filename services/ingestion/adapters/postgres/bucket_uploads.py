@@ -23,12 +23,19 @@ class PostgresBucketUploads:
         async with self._database.connection() as connection:
             rows = await connection.fetch(
                 """
-                SELECT number FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS o (key, etag, number)
-                WHERE NOT EXISTS (SELECT FROM debt_uploads u WHERE (u.object_key, u.object_etag) = (o.key, o.etag))
+                SELECT number
+                FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+                    WITH ORDINALITY AS o (key, etag, modified, number)
+                WHERE NOT EXISTS (
+                    SELECT FROM debt_uploads u
+                    WHERE (u.object_key, u.object_etag) = (o.key, o.etag)
+                      AND (u.object_modified = o.modified OR u.object_modified IS NULL)
+                )
                 ORDER BY number
                 """,
                 [found.key for found in objects],
                 [found.etag for found in objects],
+                [found.modified for found in objects],
             )
         return [objects[row["number"] - 1] for row in rows]
 
@@ -39,7 +46,7 @@ class PostgresBucketUploads:
                 await connection.fetchval(
                     """
                     UPDATE debt_uploads SET state = 'WHOLE', received = $2, object_key = $3, object_etag = $4,
-                           end_time = now()
+                           object_modified = $5, end_time = now()
                     WHERE id = $1 AND way = 'BUCKET'
                       AND (state = 'OPEN' OR state = 'EXPIRED' AND $5 <= expire_time) RETURNING true
                     """,
@@ -58,8 +65,9 @@ class PostgresBucketUploads:
                 await connection.fetchval(
                     """
                     INSERT INTO debt_uploads
-                        (id, by, way, state, said, size, received, object_key, object_etag, expire_time, end_time)
-                    VALUES ($1, $2, 'BUCKET', 'WHOLE', $3, $4, $4, $5, $6, now(), now())
+                        (id, by, way, state, said, size, received, object_key, object_etag, object_modified,
+                         expire_time, end_time)
+                    VALUES ($1, $2, 'BUCKET', 'WHOLE', $3, $4, $4, $5, $6, $7, now(), now())
                     ON CONFLICT DO NOTHING RETURNING true
                     """,
                     upload_id,
@@ -68,6 +76,7 @@ class PostgresBucketUploads:
                     found.size,
                     found.key,
                     found.etag,
+                    found.modified,
                 )
             )
 

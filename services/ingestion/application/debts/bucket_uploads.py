@@ -36,7 +36,7 @@ class BucketOptions:
 class BucketUploads:
     """Objects below `<prefix>uploads/` belong to announced uploads and are named by their ids. Those below
     `<prefix>inbox/` are files as they are: their name is that of the file, and a folder before it that of the profile
-    by which it is read. An object (key and ETag) is processed once. `whole` is called when there is work."""
+    by which it is read. An object (key, ETag and time) is processed once. `whole` is called when there is work."""
 
     def __init__(
         self, store: BucketUploadStore, bucket: ObjectBucket, whole: Callable[[], None], options: BucketOptions
@@ -100,7 +100,7 @@ class BucketUploads:
         """Whether its object is; not when another file has been put under the same key, as senders do day by day."""
         async with aclosing(self._bucket.objects(upload.object_key)) as objects:
             found = await anext(objects, None)  # of the keys that begin so, it is the first
-        return found is not None and (found.key, found.etag) == (upload.object_key, upload.object_etag)
+        return found is not None and upload.is_of(found.key, found.etag, found.modified)
 
     async def run(self) -> None:
         """Looks for new objects and removes old ones, for ever."""

@@ -48,7 +48,8 @@ class Announcement:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnouncedUpload:
     """`id`: of the debt file to be. `by`: who announced it. `received`: bytes that are kept of it. `object_key`,
-    `object_etag`: the object in the bucket that is its content, where there is one."""
+    `object_etag`, `object_modified`: the object in the bucket that is its content, where there is one (a time that is
+    not known: any of that key and ETag)."""
 
     id: str
     by: str
@@ -61,6 +62,11 @@ class AnnouncedUpload:
     expire_time: datetime
     object_key: str = ""
     object_etag: str = ""
+    object_modified: datetime | None = None
+
+    def is_of(self, key: str, etag: str, modified: datetime) -> bool:
+        """Whether that object is its content."""
+        return (self.object_key, self.object_etag) == (key, etag) and self.object_modified in {modified, None}
 
     def as_debt_file(self) -> DebtFile:
         """How it shows among debt files as long as it is none."""
