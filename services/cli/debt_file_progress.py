@@ -32,7 +32,7 @@ class DebtFileProgress:
             console=console(),
             disable=quiet,
         )
-        self._sending = self._progress.add_task("sent", total=size, told="")
+        self._sending = self._progress.add_task("sent", total=size or None, told="")  # of a pipe nobody knows it
         self._rows = self._progress.add_task("rows", total=None, start=False, told="", visible=False)
         self._file: dict[str, Any] = {}
         self._ended, self._stop = threading.Event(), threading.Event()
@@ -55,11 +55,8 @@ class DebtFileProgress:
             yield chunk
             sent += len(chunk)
             speed = self._progress.tasks[self._sending].speed or 0
-            self._progress.update(
-                self._sending,
-                completed=sent,
-                told=f"{size(sent, self._size)} of {size(self._size)}{f'  {size(speed)}/s' if speed else ''}",
-            )
+            told = f"{size(sent, self._size)} of {size(self._size)}" if self._size else size(sent)
+            self._progress.update(self._sending, completed=sent, told=f"{told}{f'  {size(speed)}/s' if speed else ''}")
         self.sent = True
 
     @property

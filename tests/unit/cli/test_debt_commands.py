@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -171,6 +171,14 @@ def test_who_interrupts_hears_what_goes_on(
     assert run(["upload", str(file)]) == 130
     assert said in capsys.readouterr().err
     assert upload.upload.__doc__
+
+
+@pytest.mark.parametrize(("size", "told"), [(4000, "2.0 kB of 4.0 kB"), (0, "2.0 kB")])
+def test_of_a_pipe_nobody_says_how_much_is_to_come(size: int, told: str) -> None:
+    progress = DebtFileProgress(cast(httpx.Client, None), ID, size, quiet=True)
+    assert list(progress.counted(iter([b"x" * 2000]))) == [b"x" * 2000]
+    assert progress._progress.tasks[0].fields["told"].startswith(told)
+    assert progress._progress.tasks[0].total == (size or None)
 
 
 def test_a_rollback_that_leaves_debts_says_so(edge: Put, capsys: pytest.CaptureFixture[str]) -> None:
