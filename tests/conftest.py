@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import inspect
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
@@ -66,6 +68,14 @@ class _OneMesh(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _OneMesh:
     """As the option `--dist loadgroup` would, which pytest-xdist 3.8 does not heed under pytest 9."""
     return _OneMesh(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """No test leaves its thread with another scheduling: see `kept_scheduling`."""
+    if sys.platform == "linux" and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        pytest.fail("the test has left its thread real-time")
 
 
 def pytest_collection_finish() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import av
 import numpy as np
 
+from tests.support.scheduling import kept_scheduling
+
 _QUICK = {
     "libx264": {"preset": "ultrafast"},
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
@@ -26,7 +28,7 @@ _PICTURE = np.random.default_rng(7).integers(0, 255, (360, 640, 3), dtype=np.uin
 @contextmanager
 def _file() -> Iterator[Path]:
     # A real one: to put an index first, libav reads back what it wrote.
-    with TemporaryDirectory() as directory:
+    with TemporaryDirectory() as directory, kept_scheduling():
         yield Path(directory) / "video"
 
 

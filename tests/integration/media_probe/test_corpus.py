@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.media_probe.conftest import OpenRig
 from tests.support import video_server as vs
+from tests.support.scheduling import kept_scheduling
 
 WIDE, TURNS = (4, 3), (90, 180, 270)
 CODECS = {
@@ -121,7 +122,7 @@ def make(container: str, codec: str, *, aspect: tuple[int, int] | None = None, t
 def encoded(
     container: str, codec: str, size: tuple[int, int], aspect: tuple[int, int] | None, turn: int, flags: str
 ) -> bytes:
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, kept_scheduling():
         path = Path(folder) / "video"
         output: Any = av.open(str(path), "w", format=container, options={"movflags": flags} if flags else {})
         stream = output.add_stream(codec, rate=25)
