@@ -86,7 +86,7 @@ def explained(found: Sequence[Rejection]) -> list[reading_pb2.ItemRejection]:
     for item, message in zip(found, messages[:MAX_EXPLAINED], strict=False):
         message.code = code_of(item.error).value[0]
         message.metadata.update(item.error.metadata)
-        if isinstance(item.error, InvalidArgument):
+        if item.reason == "INVALID_FIELD" and isinstance(item.error, InvalidArgument):
             for broken in item.error.violations:
                 message.violations.add(field=broken.field, rule=broken.reason, message=broken.description)
     return messages
