@@ -41,7 +41,7 @@ stub() {
 
 # Videos are looked into, never made, but the loader wants the encoders that libavcodec was linked with: functions that return
 # nothing. (libavcodec asks x265 for its depths when it is loaded, and hears of none; of VP8, VP9 and WebP it has decoders of
-# its own.) The demo's videos are MPEG-4, whose encoder is libavcodec's own.
+# its own.) Only the demo makes videos, and it needs servers that no image has.
 for name in x264 x265 SvtAv1Enc vpx mp3lame webp webpmux; do
   stub "$(echo "av.libs/lib$name"-*)" 'xorl %eax, %eax
 ret' ''
